@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The inline halves of the calls in cgc.h, and the only layout that is ABI. Not an API: include cgc.h.
+ *
+ * Every fast path here handles one case, an object that is private to the calling thread, with plain
+ * (relaxed) loads and stores: no other thread reads or writes such an object. Everything else goes to
+ * the `_slow` half in the library.
+ */
+#ifndef CGC_FAST_H
+#define CGC_FAST_H
+
+/* In front of every object.
+ *
+ *    0        2       3      4             8              12            16                24
+ *    +--------+-------+------+-------------+--------------+-------------+-----------------+---------------+
+ *    | type   | flags | -    | bias        | trailing     | unlinked    | local           | shared        |
+ *    +--------+-------+------+-------------+--------------+-------------+-----------------+---------------+
+ *
+ * bias      who counts where: see src/heap.h
+ * local     count[31:0] version[63:32]; written only by the owner's context while the bias is its own
+ * shared    flags[7:0] count[33:8] (signed) version[63:34]; atomic read-modify-write only
+ * A version moves with every change of its count and is never reset while the object is published, so an
+ * equal word means that nothing happened in between. */
+struct cgc__header {
+	uint16_t type;
+	_Atomic(uint8_t) flags;
+	uint8_t reserved;
+	_Atomic(uint32_t) bias;
+	uint32_t trailing;
+	_Atomic(uint32_t) unlinked;
+	_Atomic(uint64_t) local;
+	_Atomic(uint64_t) shared;
+};
+
+/* One count and one version in `local`. */
+#define CGC__LOCAL_RETAIN ((UINT64_C(1) << 32) + 1)
+#define CGC__LOCAL_RELEASE ((UINT64_C(1) << 32) - 1)
+
+/* What the fast paths compare with: the bias of the calling thread's private objects. A thread that is
+ * not attached, and every thread with debug=1, has a value that no object has. */
+extern CGC_API _Thread_local uint32_t cgc__private_bias __attribute__((tls_model("initial-exec")));
+
+CGC_API void cgc__retain_slow(void *object);
+CGC_API void cgc__release_slow(void *object);
+CGC_API void cgc__release_last_private(void *object);
+CGC_API void *cgc__load_slow(void *object, _Atomic(void *) *slot);
+CGC_API void cgc__store_slow(void *object, _Atomic(void *) *slot, void *value);
+CGC_API void cgc__store_consume_slow(void *object, _Atomic(void *) *slot, void *value);
+CGC_API void *cgc__exchange(void *object, _Atomic(void *) *slot, void *value);
+CGC_API bool cgc__compare_exchange(void *object, _Atomic(void *) *slot, void *expected, void *desired);
+CGC_API void *cgc__cast(void *object, struct cgc_type *type);
+
+/* The value, after the compiler has compared its type with the field's. */
+#define CGC__CHECKED(field, value) ((void *)(1 ? (value) : (field)->cgc__type))
+
+/* NULL and tagged immediates are no objects. */
+static inline bool cgc__is_object(const void *value)
+{
+	return value != NULL && ((uintptr_t)value & 1) == 0;
+}
+
+static inline struct cgc__header *cgc__header_of(const void *object)
+{
+	return (struct cgc__header *)((uintptr_t)object - sizeof(struct cgc__header));
+}
+
+/* Private to the calling thread? No order needed: only the owner ever stores this value. */
+static inline bool cgc__is_mine(const void *object)
+{
+	return atomic_load_explicit(&cgc__header_of(object)->bias, memory_order_relaxed) == cgc__private_bias;
+}
+
+static inline void *cgc__retain(void *value)
+{
+	if (cgc__is_object(value)) {
+		if (__builtin_expect(cgc__is_mine(value), 1)) {
+			struct cgc__header *header = cgc__header_of(value);
+			/* No order needed: private, only this thread reads or writes it. */
+			uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+			atomic_store_explicit(&header->local, local + CGC__LOCAL_RETAIN, memory_order_relaxed);
+		} else {
+			cgc__retain_slow(value);
+		}
+	}
+	return value;
+}
+
+static inline void cgc__release(void *value)
+{
+	if (cgc__is_object(value)) {
+		if (__builtin_expect(cgc__is_mine(value), 1)) {
+			struct cgc__header *header = cgc__header_of(value);
+			/* No order needed: private, only this thread reads or writes it. */
+			uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+			if (__builtin_expect((uint32_t)local > 1, 1))
+				atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE,
+				                      memory_order_relaxed);
+			else
+				cgc__release_last_private(value);
+		} else {
+			cgc__release_slow(value);
+		}
+	}
+}
+
+static inline void *cgc__load(void *object, _Atomic(void *) *slot)
+{
+	if (object != NULL && cgc__is_mine(object))
+		/* No order needed: a private object's fields are this thread's own. */
+		return cgc__retain(atomic_load_explicit(slot, memory_order_relaxed));
+	return cgc__load_slow(object, slot);
+}
+
+static inline void *cgc__borrow(_Atomic(void *) *slot)
+{
+	/* PUBLISH.r: what the object held before its address was stored must be visible. Pairs: PUBLISH.w
+	 * in slot.c; the section keeps the memory (GRACE). */
+	return atomic_load_explicit(slot, memory_order_acquire);
+}
+
+static inline void cgc__store_consume(void *object, _Atomic(void *) *slot, void *value)
+{
+	if (object != NULL && cgc__is_mine(object)) {
+		/* No order needed: a private object's fields are this thread's own. */
+		void *old = atomic_load_explicit(slot, memory_order_relaxed);
+		/* No order needed: publication comes later and orders it (PUBLISH.w). */
+		atomic_store_explicit(slot, value, memory_order_relaxed);
+		if (cgc__is_object(old))
+			cgc__release(old);
+	} else {
+		cgc__store_consume_slow(object, slot, value);
+	}
+}
+
+static inline void cgc__store(void *object, _Atomic(void *) *slot, void *value)
+{
+	if (object != NULL && cgc__is_mine(object))
+		cgc__store_consume(object, slot, cgc__retain(value));
+	else
+		cgc__store_slow(object, slot, value);
+}
+
+#endif
