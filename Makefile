@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+# The build of libcgc. `make help` lists the targets; every mode has a directory of its own, build/MODE.
+
+# ---- Debian packages: the only place where they are named ----------------------------------------
+DEPS_BUILD := gcc libc6-dev liburcu-dev libjemalloc-dev
+DEPS_DEMO  :=
+DEPS_TEST  := libcmocka-dev
+DEPS_BENCH := g++ libbenchmark-dev libgc-dev python3-minimal
+DEPS_LINT  := clang clang-format clang-tidy shellcheck $(DEPS_TEST) $(DEPS_BENCH)
+
+# ---- What may be overridden on the command line ---------------------------------------------------
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+AR ?= ar
+MODE ?= release
+DURATION ?= 10
+prefix ?= /usr/local
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+# Something to put in front of every program that is run, as `make test RUN='nice -n 19'`.
+RUN ?=
+# -Werror belongs to those who look after the code, not to those who build it: .ci/run sets it.
+WERROR ?=
+
+# ---- Modes ----------------------------------------------------------------------------------------
+B := build/$(MODE)
+ifeq ($(MODE),release)
+MODE_FLAGS := -O2 -g
+else ifeq ($(MODE),debug)
+MODE_FLAGS := -Og -g3 -fno-omit-frame-pointer
+else ifeq ($(MODE),tsan)
+MODE_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+else ifeq ($(MODE),asan)
+MODE_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+else
+$(error MODE is release, debug, tsan or asan, not '$(MODE)')
+endif
+
+VERSION := $(shell awk '/define CGC_VERSION_/ { v = v s $$3; s = "." } END { print v }' include/cgc.h)
+SONAME := libcgc.so.0
+
+WARN := -Wall -Wextra -Wshadow -Wundef -Wwrite-strings -Wpointer-arith $(WERROR)
+WARN_C := $(WARN) -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition
+COMPILE_C = $(CC) -std=gnu11 $(WARN_C) $(MODE_FLAGS) -pthread -fPIC $(CPPFLAGS) $(CFLAGS) -MMD -MP
+COMPILE_CXX = $(CXX) -std=gnu++20 $(WARN) $(MODE_FLAGS) -pthread -fPIC $(CPPFLAGS) $(CXXFLAGS) -MMD -MP
+# The library is stricter: no conversion that loses bits, and only what cgc.h marks is visible.
+$(B)/obj/src/%.o: WARN_C += -Wconversion -fvisibility=hidden
+INCLUDE := -Iinclude -Isrc
+LINK = $(CC) $(MODE_FLAGS) -pthread $(CFLAGS) $(LDFLAGS)
+LIBS := -lurcu-memb -lurcu-common -ljemalloc
+
+# ---- Files ----------------------------------------------------------------------------------------
+object = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
+LIB_OBJECTS := $(call object,$(wildcard src/*.c))
+TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+STRESS := $(patsubst stress/%.c,$(B)/stress/%,$(wildcard stress/stress_*.c))
+DEMO_OBJECTS := $(call object,$(wildcard bench/demo/*.c))
+STALL_OBJECTS := $(call object,$(wildcard bench/stall.c))
+BENCH_OBJECTS := $(filter-out $(STALL_OBJECTS),$(call object,$(wildcard bench/*.c bench/*.cc)))
+C_FILES := $(wildcard $(foreach d,include include/cgc src tests stress bench bench/demo,$(d)/*.c $(d)/*.h))
+CXX_FILES := $(wildcard bench/*.cc)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-print-directory
+# One program after the other, each built with all processors unless -j says otherwise.
+SUB = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+ifneq ($(filter deps demo test stress tsan asan bench lint format,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
+
+# ---- Building -------------------------------------------------------------------------------------
+.PHONY: all programs bench-programs
+all: $(B)/libcgc.a $(B)/libcgc.so ## the libraries (MODE=release, debug, tsan, asan)
+
+programs: $(TESTS) $(STRESS) $(if $(DEMO_OBJECTS),$(B)/demo)
+
+bench-programs: $(if $(BENCH_OBJECTS),$(B)/bench) $(if $(STALL_OBJECTS),$(B)/stall)
+
+$(B)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(COMPILE_C) $(INCLUDE) -c $< -o $@
+
+$(B)/obj/%.o: %.cc Makefile
+	@mkdir -p $(@D)
+	$(COMPILE_CXX) $(INCLUDE) -c $< -o $@
+
+$(B)/libcgc.a: $(LIB_OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/libcgc.so: $(LIB_OBJECTS) src/cgc.map
+	$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=src/cgc.map -Wl,-z,now \
+	    $(LIB_OBJECTS) -o $(B)/$(SONAME) $(LIBS)
+	@ln -sf $(SONAME) $@
+
+$(TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libcgc.a
+	@mkdir -p $(@D)
+	$(LINK) $^ -o $@ -lcmocka $(LIBS)
+
+$(STRESS): $(B)/stress/%: $(B)/obj/stress/%.o $(B)/libcgc.a
+	@mkdir -p $(@D)
+	$(LINK) $^ -o $@ $(LIBS)
+
+$(B)/demo: $(DEMO_OBJECTS) $(B)/libcgc.a
+	$(LINK) $^ -o $@ $(LIBS) -lm
+
+# All flavours of liburcu: one of the benchmarks compares them.
+$(B)/bench: $(BENCH_OBJECTS) $(B)/libcgc.a
+	$(CXX) $(MODE_FLAGS) -pthread $(CXXFLAGS) $(LDFLAGS) $^ -o $@ \
+	    -lbenchmark -lgc -lurcu-bp -lurcu-qsbr $(LIBS) -lm
+
+$(B)/stall: $(STALL_OBJECTS) $(B)/libcgc.a
+	$(LINK) $^ -o $@ $(LIBS) -lm
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+# ---- Running --------------------------------------------------------------------------------------
+.PHONY: demo test stress tsan asan bench lint format
+demo: deps-demo ## build and run the demonstration (DURATION= THREADS= SEED= FILE=)
+	@$(SUB) MODE=release build/release/demo
+	$(RUN) build/release/demo
+
+test: deps-test ## build and run all tests; the last line is "N passed, N failed"
+	@$(SUB) MODE=$(MODE) all programs
+	@RUN='$(RUN)' tests/run.sh $(B)
+
+stress: deps-build ## each stress program for DURATION=10 seconds
+	@$(SUB) MODE=$(MODE) programs
+	@RUN='$(RUN)' DURATION=$(DURATION) tests/run.sh --stress $(B)
+
+tsan: deps-test ## the tests and 20 seconds of each stress program under ThreadSanitizer
+	@$(SUB) MODE=tsan programs
+	@RUN='$(RUN)' tests/run.sh build/tsan
+	@RUN='$(RUN)' DURATION=20 tests/run.sh --stress build/tsan
+
+asan: deps-test ## the same under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(SUB) MODE=asan programs
+	@RUN='$(RUN)' tests/run.sh build/asan
+	@RUN='$(RUN)' DURATION=20 tests/run.sh --stress build/asan
+
+bench: deps-bench ## build and run the benchmarks, print the table (raw data: build/bench.json)
+	@$(SUB) MODE=release bench-programs
+	$(RUN) build/release/bench --benchmark_enable_random_interleaving=true --benchmark_repetitions=7 \
+	    --benchmark_report_aggregates_only=true --benchmark_out=build/bench.json --benchmark_out_format=json
+	$(if $(wildcard bench/table.py),python3 bench/table.py build/bench.json)
+	$(if $(STALL_OBJECTS),$(RUN) build/release/stall)
+
+lint: deps-lint ## formatting, warnings, clang-tidy, sizes, names, words, atomic operations, scripts
+	@$(SUB) MODE=release all
+	@LINT_FLAGS='$(WARN_C) $(INCLUDE)' LINT_CXX_FLAGS='$(WARN) $(INCLUDE)' tests/lint/all.sh
+
+format: deps-lint ## reformat all C and C++ files in place
+	clang-format -i $(C_FILES) $(CXX_FILES)
+
+# ---- Packages -------------------------------------------------------------------------------------
+# Quick when nothing is missing: one question to dpkg. Otherwise apt, as root or through sudo.
+.PHONY: deps deps-build deps-demo deps-test deps-bench deps-lint
+deps: PACKAGES = $(DEPS_BUILD) $(DEPS_DEMO) $(DEPS_TEST) $(DEPS_BENCH) $(DEPS_LINT)
+deps-build: PACKAGES = $(DEPS_BUILD)
+deps-demo: PACKAGES = $(DEPS_BUILD) $(DEPS_DEMO)
+deps-test: PACKAGES = $(DEPS_BUILD) $(DEPS_TEST)
+deps-bench: PACKAGES = $(DEPS_BUILD) $(DEPS_BENCH)
+deps-lint: PACKAGES = $(DEPS_BUILD) $(DEPS_LINT)
+
+deps: ## install every Debian package that any target needs
+deps deps-build deps-demo deps-test deps-bench deps-lint:
+	@command -v dpkg-query >/dev/null || \
+	    { echo "make: no dpkg here; needed, by their Debian names: $(sort $(PACKAGES))"; exit 0; }; \
+	missing=; \
+	for p in $(sort $(PACKAGES)); do \
+	    dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || \
+	        missing="$$missing $$p"; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	echo "make: installing$$missing"; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -qq && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
+
+# ---- Installing -----------------------------------------------------------------------------------
+.PHONY: install clean help
+install: all ## install headers, libraries and the pkg-config file (DESTDIR= prefix=)
+	install -d $(DESTDIR)$(includedir)/cgc $(DESTDIR)$(libdir)/pkgconfig
+	install -m 644 include/cgc.h $(DESTDIR)$(includedir)
+	install -m 644 include/cgc/fast.h $(DESTDIR)$(includedir)/cgc
+	install -m 644 $(B)/libcgc.a $(B)/$(SONAME) $(DESTDIR)$(libdir)
+	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libcgc.so
+	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' \
+	    -e 's|@VERSION@|$(VERSION)|' src/cgc.pc.in >$(DESTDIR)$(libdir)/pkgconfig/cgc.pc
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10

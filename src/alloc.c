@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * FREE -> PRIVATE: new objects, and looking at an object's header.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "count.h"
+#include "object.h"
+
+/* Tracked objects count towards the next local collection, and keep their slab on its list. */
+static void track(struct cgc__context *self, struct cgc__header *header)
+{
+	cgc__slab_hold(self, cgc__slab_of(header), CGC__HOLD_TOUCHED);
+	/* No order needed: a setting. */
+	unsigned threshold = atomic_load_explicit(&cgc__heap.threshold[0], memory_order_relaxed);
+	if (__builtin_expect(++self->young_count[0] > threshold && threshold != 0, 0)) {
+		cgc__young_collect_due(self);
+		/* The new object was not in use yet: it must be found by the next collection. */
+	}
+}
+
+static void *make(struct cgc__context *self, const struct cgc_type *type, uint16_t id, size_t trailing)
+{
+	size_t bytes = sizeof(struct cgc__header) + type->size;
+	if (trailing > 0) {
+		if (trailing > UINT32_MAX)
+			return NULL;
+		size_t needed = sizeof(struct cgc__header) + type->trailing.offset + trailing * sizeof(void *);
+		bytes = needed > bytes ? needed : bytes;
+	}
+	bool is_untracked = (type->flags & CGC_ACYCLIC) != 0 ||
+	                    (type->field_count == 0 && (type->flags & CGC_TRAILING) == 0);
+	struct cgc__header *header = cgc__slab_take(self, bytes);
+	if (__builtin_expect(header == NULL, 0))
+		return NULL;
+	header->type = id;
+	header->trailing = (uint32_t)trailing;
+	/* No order needed, here and below: private, and published later by PUBLISH.w. */
+	atomic_store_explicit(&header->flags, is_untracked ? CGC__UNTRACKED : 0, memory_order_relaxed);
+	/* No order needed: private. */
+	atomic_store_explicit(&header->unlinked, 0, memory_order_relaxed);
+	/* No order needed: private. */
+	atomic_store_explicit(&header->local, 1, memory_order_relaxed);
+	/* No order needed: private. */
+	atomic_store_explicit(&header->shared, 0, memory_order_relaxed);
+	memset(header + 1, 0, bytes - sizeof(*header));
+	/* No order needed: private. */
+	atomic_store_explicit(&header->bias, self->private_bias, memory_order_relaxed);
+	cgc__counter_add(self, CGC__ALLOCATED, 1);
+	cgc__counter_add(self, CGC__ALLOCATED_BYTES, cgc__reclaim_bytes(header + 1));
+	if (!is_untracked)
+		track(self, header);
+	return header + 1;
+}
+
+static void *try_new(struct cgc_type *type, size_t trailing, const char *function)
+{
+	struct cgc__context *self = cgc__thread_self();
+	uint16_t id = cgc__type_id(type, function);
+	if (trailing > 0 && (type->flags & CGC_TRAILING) == 0)
+		cgc__report_misuse(function, NULL, "the type has no trailing array: its objects end with the struct");
+	return make(self, type, id, trailing);
+}
+
+static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *function)
+{
+	for (;;) {
+		void *object = try_new(type, trailing, function);
+		if (__builtin_expect(object != NULL, 1))
+			return object;
+		if (!cgc__report_out_of_memory(sizeof(struct cgc__header) + type->size + trailing * sizeof(void *)))
+			cgc__report_fatal(function, "out of memory", 0);
+	}
+}
+
+void *cgc_new(struct cgc_type *type)
+{
+	return new_or_handler(type, 0, "cgc_new");
+}
+
+void *cgc_try_new(struct cgc_type *type)
+{
+	return try_new(type, 0, "cgc_try_new");
+}
+
+void *cgc_new_n(struct cgc_type *type, size_t count)
+{
+	return new_or_handler(type, count, "cgc_new_n");
+}
+
+void *cgc_try_new_n(struct cgc_type *type, size_t count)
+{
+	return try_new(type, count, "cgc_try_new_n");
+}
+
+size_t cgc_trailing_count(const void *object)
+{
+	return cgc__header_of(object)->trailing;
+}
+
+const struct cgc_type *cgc_type_of(const void *object)
+{
+	return cgc__type_of_id(cgc__header_of(object)->type);
+}
+
+int cgc_generation(const void *object)
+{
+	const struct cgc__header *header = cgc__header_of(object);
+	const struct cgc__slab *slab = cgc__slab_of(header);
+	/* No order needed: the caller holds the object. */
+	return atomic_load_explicit(&slab->generation[cgc__slab_cell(slab, header)], memory_order_relaxed);
+}
+
+bool cgc_is_finalized(const void *object)
+{
+	/* No order needed: a look. */
+	uint8_t flags = atomic_load_explicit(&cgc__header_of(object)->flags, memory_order_relaxed);
+	return (flags & CGC__FINALIZED) != 0;
+}
+
+long cgc_reference_count(const void *object)
+{
+	const struct cgc__header *header = cgc__header_of(object);
+	/* No order needed: exact only while nobody changes it. */
+	long count = (long)cgc__local_count(atomic_load_explicit(&header->local, memory_order_relaxed));
+	if (CGC__KIND(cgc__count_bias(header)) == CGC__PRIVATE)
+		return count;
+	/* No order needed: as above. */
+	return count + (long)cgc__shared_count(atomic_load_explicit(&header->shared, memory_order_relaxed));
+}
+
+void cgc_visit_references(void *object, void (*visit)(void *referent, void *argument), void *argument)
+{
+	cgc__thread_self();
+	cgc__grace_enter();
+	struct cgc__slots slots = cgc__slots_of(object);
+	for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL;) {
+		/* PUBLISH.r. Pairs: PUBLISH.w in slot.c. */
+		void *value = atomic_load_explicit(slot, memory_order_acquire);
+		if (cgc__is_object(value))
+			visit(value, argument);
+	}
+	cgc__grace_leave();
+}
+
+void *cgc__cast(void *object, struct cgc_type *type)
+{
+	if (cgc__heap.debug && cgc__is_object(object)) {
+		const struct cgc__header *header = cgc__header_of(object);
+		if (CGC__KIND(cgc__count_bias(header)) == CGC__FREE)
+			cgc__report_misuse("cgc_cast", object, "use after free: the object is dead and its memory given back");
+		if (cgc_type_of(object) != type) {
+			char what[256];
+			snprintf(what, sizeof(what), "wrong type: wanted %s: its fields are somewhere else", type->name);
+			cgc__report_misuse("cgc_cast", object, what);
+		}
+	}
+	return object;
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The background thread: grace periods for everybody's queues, and the detector's looks, when there are enough
+ * suspects, enough new memory, or enough time has passed. Mutators never wait for it, except in
+ * cgc_collect(2).
+ */
+#include <errno.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "count.h"
+#include "window.h"
+
+#define BUSY_WAIT_NS UINT64_C(1000000)   /* between rounds while queues hold something */
+#define IDLE_WAIT_NS UINT64_C(100000000) /* otherwise, unless woken */
+#define LOOK_NS UINT64_C(100000000)      /* suspects wait no longer than this, if looks are cheap */
+#define WHOLE_BYTES UINT64_C(67108864)   /* growth of the heap that asks for a look at the whole */
+#define SETTLE_ROUNDS 100                /* grace periods that cgc_collect(2) gives busy queues */
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	pthread_t thread;
+	sem_t wake;
+	_Atomic(bool) woken, idle, stopping;
+	_Atomic(bool) whole_due;      /* by CPython's rule */
+	bool running;                 /* [lock] */
+	uint64_t requested, served;   /* [lock] tickets of cgc_collect(2) */
+	long result;                  /* [lock] of the last served */
+	/* The background thread's own: */
+	struct cgc__window window;
+	uint64_t not_before;          /* time of the next automatic look */
+	uint64_t bytes_after_whole;
+	_Atomic(uint64_t) collections, candidates, collected, resurrected, nanoseconds, windows, aborted;
+} collector = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+
+static _Thread_local bool is_background;
+
+bool cgc__collector_is_self(void)
+{
+	return is_background;
+}
+
+void cgc__collector_wake(void)
+{
+	/* No order needed: the semaphore orders; a wake more or less does no harm. */
+	if (!atomic_exchange_explicit(&collector.woken, true, memory_order_relaxed))
+		sem_post(&collector.wake);
+}
+
+void cgc__collector_wake_if_idle(void)
+{
+	/* No order needed: a hint; missing it costs one idle wait. */
+	if (__builtin_expect(atomic_load_explicit(&collector.idle, memory_order_relaxed), 0))
+		cgc__collector_wake();
+}
+
+/* CPython's 25 % rule, after a collection of generation 1. */
+void cgc__collector_whole_due(void)
+{
+	/* No order needed, in all of these: numbers that pace. */
+	unsigned threshold = atomic_load_explicit(&cgc__heap.threshold[2], memory_order_relaxed);
+	/* No order needed: as above. */
+	if (atomic_load_explicit(&cgc__heap.elder_collections, memory_order_relaxed) <= threshold || threshold == 0 ||
+	    /* No order needed: as above. */
+	    atomic_load_explicit(&cgc__heap.promoted, memory_order_relaxed) <=
+	            /* No order needed: as above. */
+	            atomic_load_explicit(&cgc__heap.long_lived, memory_order_relaxed) / 4)
+		return;
+	/* No order needed: a request. */
+	if (!atomic_exchange_explicit(&collector.whole_due, true, memory_order_relaxed))
+		cgc__collector_wake();
+}
+
+static void add(_Atomic(uint64_t) *counter, uint64_t amount)
+{
+	/* No order needed: statistics. */
+	atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
+}
+
+static struct cgc__context *all_contexts(void)
+{
+	/* CONTEXT.r. Pairs: CONTEXT.w in thread.c. */
+	return atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
+}
+
+static uint64_t pending_entries(void)
+{
+	uint64_t sum = 0;
+	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
+		sum += cgc__queue_length(&context->pending);
+	return sum;
+}
+
+static uint64_t suspect_entries(void)
+{
+	uint64_t sum = 0;
+	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
+		sum += cgc__queue_length(&context->suspects);
+	return sum;
+}
+
+static uint64_t live_bytes(void)
+{
+	uint64_t sum = 0;
+	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
+		/* No order needed: statistics. */
+		sum += atomic_load_explicit(&context->counter[CGC__ALLOCATED_BYTES], memory_order_relaxed) -
+		       /* No order needed: statistics. */
+		       atomic_load_explicit(&context->counter[CGC__GIVEN_BACK_BYTES], memory_order_relaxed);
+	return sum;
+}
+
+static void consume_all(struct cgc__context *self)
+{
+	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
+		while (cgc__pending_consume(self, context, SIZE_MAX))
+			;
+}
+
+/* One grace period for everybody's queues. */
+static void round_of_queues(struct cgc__context *self)
+{
+	cgc__pending_retry_overflow(self);
+	consume_all(self);
+	if (pending_entries() > 0) {
+		cgc__grace_wait();
+		consume_all(self);
+	}
+	cgc__slab_release_retired();
+}
+
+/* Until everything that is dead by counting now is gone; bounded if mutators go on making more. */
+static void settle_queues(struct cgc__context *self)
+{
+	int round = 0;
+	do
+		round_of_queues(self);
+	while (pending_entries() > 0 && ++round < SETTLE_ROUNDS);
+}
+
+static struct cgc__verdict_result look(struct cgc__context *self, bool whole)
+{
+	struct cgc__verdict_result result = cgc__verdict_look(self, &collector.window, whole);
+	add(&collector.windows, 1);
+	add(&collector.candidates, result.candidates);
+	add(&collector.collected, result.freed);
+	if (result.aborted)
+		add(&collector.aborted, 1);
+	if (whole && !result.aborted) {
+		/* No order needed, in all of these: numbers that pace. */
+		atomic_store_explicit(&cgc__heap.long_lived, result.candidates - result.freed, memory_order_relaxed);
+		/* No order needed: as above. */
+		atomic_store_explicit(&cgc__heap.promoted, 0, memory_order_relaxed);
+		/* No order needed: as above. */
+		atomic_store_explicit(&cgc__heap.elder_collections, 0, memory_order_relaxed);
+		/* No order needed: as above. */
+		atomic_store_explicit(&collector.whole_due, false, memory_order_relaxed);
+	}
+	return result;
+}
+
+/* Looks until finalizers have left nothing to look at; returns how many objects of cyclic types were freed. */
+static long collect(struct cgc__context *self, bool whole)
+{
+	uint64_t began = cgc__report_now(), callbacks = self->callback_ns, by_count = self->freed_condemned;
+	size_t freed = 0, kept = 0, freed_kept = 0, candidates = 0;
+	int rounds = 0;
+	struct cgc__verdict_result result;
+	do {
+		result = look(self, whole);
+		freed += result.freed;
+		candidates += result.candidates;
+		freed_kept += kept > 0 ? result.freed : 0;
+		kept += result.kept;
+		if (result.kept > 0 || whole)
+			settle_queues(self);
+	} while ((result.kept > 0 || (whole && result.aborted)) && ++rounds < 16);
+	by_count = self->freed_condemned - by_count;
+	add(&collector.collected, by_count);
+	if (kept > by_count + freed_kept)
+		add(&collector.resurrected, kept - by_count - freed_kept);
+	add(&collector.collections, 1);
+	uint64_t took = cgc__report_now() - began - (self->callback_ns - callbacks);
+	add(&collector.nanoseconds, took);
+	/* A look that frees little may take a fifth of a processor, one that pays a half. */
+	bool pays = (freed + by_count) * 16 >= candidates;
+	uint64_t pause = pays ? took : 4 * took;
+	collector.not_before = cgc__report_now() + (pause > LOOK_NS ? pause : pays ? LOOK_NS / 8 : LOOK_NS);
+	if (whole)
+		collector.bytes_after_whole = live_bytes();
+	return (long)(freed + by_count);
+}
+
+static void serve(struct cgc__context *self, uint64_t ticket)
+{
+	settle_queues(self);
+	long freed = collect(self, true);
+	settle_queues(self);
+	pthread_mutex_lock(&collector.lock);
+	collector.served = ticket;
+	collector.result = freed;
+	pthread_cond_broadcast(&collector.done);
+	pthread_mutex_unlock(&collector.lock);
+}
+
+static void look_if_due(struct cgc__context *self)
+{
+	/* No order needed: a setting. */
+	if (!atomic_load_explicit(&cgc__heap.is_enabled, memory_order_relaxed) ||
+	    cgc__report_now() < collector.not_before)
+		return;
+	/* No order needed: requests. */
+	bool whole = atomic_load_explicit(&collector.whole_due, memory_order_relaxed) ||
+	             /* No order needed: a request. */
+	             atomic_load_explicit(&cgc__heap.lost_entry, memory_order_relaxed) ||
+	             live_bytes() > 2 * collector.bytes_after_whole + WHOLE_BYTES;
+	if (whole || suspect_entries() > 0)
+		collect(self, whole);
+}
+
+static void wait_for_work(void)
+{
+	bool busy = pending_entries() > 0;
+	uint64_t wait = busy ? BUSY_WAIT_NS : IDLE_WAIT_NS;
+	if (!busy && suspect_entries() > 0)
+		wait = LOOK_NS / 4;
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	uint64_t nanoseconds = (uint64_t)until.tv_nsec + wait;
+	until.tv_sec += (time_t)(nanoseconds / 1000000000u);
+	until.tv_nsec = (long)(nanoseconds % 1000000000u);
+	/* No order needed: a hint to those who queue. */
+	atomic_store_explicit(&collector.idle, !busy, memory_order_relaxed);
+	while (sem_timedwait(&collector.wake, &until) != 0 && errno == EINTR)
+		;
+	/* No order needed: as above. */
+	atomic_store_explicit(&collector.idle, false, memory_order_relaxed);
+	/* No order needed: a wake more or less does no harm. */
+	atomic_store_explicit(&collector.woken, false, memory_order_relaxed);
+}
+
+static uint64_t open_ticket(void)
+{
+	pthread_mutex_lock(&collector.lock);
+	uint64_t ticket = collector.requested > collector.served ? collector.requested : 0;
+	pthread_mutex_unlock(&collector.lock);
+	return ticket;
+}
+
+static void *run(void *unused)
+{
+	(void)unused;
+	is_background = true;
+	if (cgc__thread_attach_background() != 0)
+		cgc__report_fatal("cgc_start", "the background thread cannot be attached", ENOMEM);
+	struct cgc__context *self = cgc__self;
+	/* STOP.r. Pairs: STOP.w in cgc_stop(). */
+	while (!atomic_load_explicit(&collector.stopping, memory_order_acquire)) {
+		uint64_t ticket = open_ticket();
+		if (ticket != 0) {
+			serve(self, ticket);
+		} else {
+			round_of_queues(self);
+			look_if_due(self);
+			if (open_ticket() == 0)
+				wait_for_work();
+		}
+	}
+	cgc__window_free(&collector.window);
+	cgc__thread_detach();
+	return NULL;
+}
+
+static void set_defaults(void)
+{
+	cgc_set_threshold((const unsigned[]){2000, 10, 10});
+	cgc_enable();
+	cgc__heap.debug = cgc__heap.poison = false;
+	cgc__heap.pending_batch = 256;
+	cgc__heap.suspect_batch = 1024;
+	cgc__memory_fail_at(0);
+	cgc__slab_start();
+}
+
+int cgc_start(const char *options)
+{
+	int error;
+	pthread_mutex_lock(&collector.lock);
+	if (collector.running) {
+		pthread_mutex_unlock(&collector.lock);
+		return EALREADY;
+	}
+	set_defaults();
+	error = cgc__report_read_options(options);
+	if (error == 0)
+		error = cgc__report_read_options(getenv("CGC_OPTIONS"));
+	if (error == 0 && sem_init(&collector.wake, 0, 0) != 0)
+		error = errno;
+	if (error == 0) {
+		/* No order needed: the thread does not run yet. */
+		atomic_store_explicit(&collector.stopping, false, memory_order_relaxed);
+		collector.bytes_after_whole = live_bytes();
+		error = pthread_create(&collector.thread, NULL, run, NULL);
+	}
+	collector.running = error == 0;
+	pthread_mutex_unlock(&collector.lock);
+	return error;
+}
+
+static long wait_for_collection(void)
+{
+	pthread_mutex_lock(&collector.lock);
+	uint64_t ticket = ++collector.requested;
+	cgc__collector_wake();
+	while (collector.served < ticket)
+		pthread_cond_wait(&collector.done, &collector.lock);
+	long result = collector.result;
+	pthread_mutex_unlock(&collector.lock);
+	return result;
+}
+
+long cgc_collect(int generation)
+{
+	if (generation < 0 || generation > 2)
+		return -EINVAL;
+	struct cgc__context *self = cgc__thread_self();
+	if (is_background)
+		return 0;
+	if (generation < 2)
+		return cgc__young_collect(self, generation);
+	if (cgc__grace_in_section())
+		cgc__report_misuse("cgc_collect", NULL,
+		                   "generation 2 inside a read section: the collection would wait for the section's end");
+	long freed = cgc__young_collect(self, 1);
+	return freed + wait_for_collection();
+}
+
+size_t cgc_stop(void)
+{
+	struct cgc_stats stats;
+	if (cgc__grace_in_section() || is_background)
+		cgc__report_misuse("cgc_stop", NULL, "inside a read section or a callback: it would wait for itself");
+	if (!collector.running)
+		return 0;
+	cgc_collect(2);
+	cgc__thread_detach();
+	/* STOP.w. Pairs: STOP.r in run(). */
+	atomic_store_explicit(&collector.stopping, true, memory_order_release);
+	sem_post(&collector.wake);
+	pthread_join(collector.thread, NULL);
+	sem_destroy(&collector.wake);
+	pthread_mutex_lock(&collector.lock);
+	collector.running = false;
+	pthread_mutex_unlock(&collector.lock);
+	cgc_get_stats(&stats);
+	if (cgc__heap.debug && stats.objects_live > 0)
+		cgc__leaks_print();
+	return (size_t)stats.objects_live;
+}
+
+static uint64_t read_counter(_Atomic(uint64_t) *counter)
+{
+	/* No order needed: statistics. */
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void cgc__collector_stats(struct cgc_stats *stats)
+{
+	stats->generation[2] = (struct cgc_generation_stats){
+		.collections = read_counter(&collector.collections),
+		.candidates = read_counter(&collector.candidates),
+		.collected = read_counter(&collector.collected),
+		.resurrected = read_counter(&collector.resurrected),
+		.nanoseconds = read_counter(&collector.nanoseconds),
+	};
+	stats->windows = read_counter(&collector.windows);
+	stats->windows_aborted = read_counter(&collector.aborted);
+	stats->grace_periods = read_counter(&cgc__grace_done) - 8;
+}

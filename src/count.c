@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The slow halves of retain and release, and what a lost reference leaves behind: an object whose count is
+ * zero goes to the pending queue, one that lost a reference but not the last becomes a suspect.
+ * The rules are in count.h and heap.h; stands for tests/model/count.pml.
+ */
+#include "count.h"
+
+/* Refuses what is no usable object of this thread; true if it is private to it. */
+static bool check_kind(struct cgc__context *self, const void *object, const char *function)
+{
+	uint32_t bias = cgc__count_bias(cgc__header_of(object));
+	switch (CGC__KIND(bias)) {
+	case CGC__PRIVATE:
+		if (bias != self->private_bias)
+			cgc__report_misuse(function, object,
+			                   "private to another thread: publish, transfer or store it before handing it over");
+		return true;
+	case CGC__FREE:
+		cgc__report_misuse(function, object, "use after free: the object is dead and its memory given back");
+	case CGC__DYING:
+		cgc__report_misuse(function, object, "the object is being destroyed: its memory goes away");
+	default:
+		return false;
+	}
+}
+
+void cgc__retain_slow(void *object)
+{
+	struct cgc__context *self = cgc__thread_self();
+	struct cgc__header *header = cgc__header_of(object);
+	if (check_kind(self, object, "cgc_retain")) {
+		/* Debug mode comes here for private objects too. No order needed: private. */
+		uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+		/* No order needed: private. */
+		atomic_store_explicit(&header->local, local + CGC__LOCAL_RETAIN, memory_order_relaxed);
+		return;
+	}
+	cgc__grace_enter();
+	cgc__count_up(self, header);
+	cgc__grace_leave();
+}
+
+void cgc__release_slow(void *object)
+{
+	struct cgc__context *self = cgc__thread_self();
+	if (check_kind(self, object, "cgc_release")) {
+		struct cgc__header *header = cgc__header_of(object);
+		/* Debug mode comes here for private objects too. No order needed: private. */
+		uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+		if (cgc__local_count(local) > 1)
+			/* No order needed: private. */
+			atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE, memory_order_relaxed);
+		else
+			cgc__release_last_private(object);
+		return;
+	}
+	cgc__grace_enter();
+	cgc__count_down(self, object);
+	cgc__grace_leave();
+	cgc__pending_poll(self);
+}
+
+void cgc__release_last_private(void *object)
+{
+	cgc__reclaim_private(cgc__self, object);
+}
+
+/* Owner, in a section: its last local reference goes. Local is zero first, then shared says so: in between the
+ * total is too low for nobody, because only the owner and, a grace period later, a revoker rely on it. */
+void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t local)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	cgc__grace_stamp(header);
+	/* COUNT.w. Pairs: COUNT.r in window.c, and the merge flag below. */
+	atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE, memory_order_release);
+	/* COUNT.w: local is zero before shared stands for both. Acquire: as in cgc__count_shared_down().
+	 * Pairs: every read-modify-write of shared. */
+	uint64_t shared = atomic_fetch_or_explicit(&header->shared, CGC__MERGED, memory_order_acq_rel) | CGC__MERGED;
+	/* No order needed: only this thread takes it for its own. After the flag, so that UNBIASED without MERGED
+	 * always means a revocation; if it is IMMORTAL by now it stays so. */
+	uint32_t mine = self->biased_bias;
+	atomic_compare_exchange_strong_explicit(&header->bias, &mine, CGC__UNBIASED, memory_order_relaxed,
+	                                        memory_order_relaxed);
+	cgc__count_after_shared_down(self, object, shared);
+}
+
+/* In a section. `shared` is the word that the caller's own operation left: who left a zero must see to it, and
+ * decides on that value alone. */
+void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint64_t shared)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	int64_t count = cgc__shared_count(shared);
+	if ((shared & CGC__DEAD) != 0)
+		return; /* a finalizer of its set is running: verdict.c decides */
+	bool merged = (shared & CGC__MERGED) != 0;
+	if (merged && count < 0)
+		cgc__report_misuse("cgc_release", object, "released more often than retained: it may be in use elsewhere");
+	if (merged ? count == 0 : count < 0) {
+		if ((shared & CGC__QUEUED) != 0)
+			return; /* its consumer looks again */
+		/* QUEUED.w: exactly one of the threads that see zero queues it. Pairs: QUEUED.r in reclaim.c. */
+		shared = atomic_fetch_or_explicit(&header->shared, CGC__QUEUED, memory_order_acq_rel);
+		if ((shared & CGC__QUEUED) == 0)
+			cgc__pending_push(self, object, shared | CGC__QUEUED);
+	} else if ((shared & CGC__SUSPECT) == 0 && !cgc__count_is_untracked(header)) {
+		cgc__count_add_suspect(self, object);
+	}
+}
+
+/* In a section. */
+void cgc__count_add_suspect(struct cgc__context *self, void *object)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	/* SUSPECT.w: one entry per flag; the decrement is before it. Pairs: SUSPECT.r, where window.c takes it. */
+	uint64_t shared = atomic_fetch_or_explicit(&header->shared, CGC__SUSPECT, memory_order_acq_rel);
+	if ((shared & CGC__SUSPECT) != 0)
+		return;
+	if (!cgc__queue_push(&self->suspects, object, shared)) {
+		/* No memory for the entry: the next look at the whole generation does without. No order needed:
+		 * the flag says that there is an entry, and there is none. */
+		atomic_fetch_and_explicit(&header->shared, ~CGC__SUSPECT, memory_order_relaxed);
+		/* No order needed: a request. */
+		atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_relaxed);
+	}
+}
+
+/* More references than the word can count: never freed rather than freed early. */
+void cgc__count_saturate(struct cgc__header *header)
+{
+	/* No order needed: counting on for a while changes nothing, the limit is far from overflow. */
+	atomic_store_explicit(&header->bias, CGC__IMMORTAL, memory_order_relaxed);
+}
+
+void cgc_immortalize(void *object)
+{
+	struct cgc__context *self = cgc__thread_self();
+	if (check_kind(self, object, "cgc_immortalize"))
+		cgc__publish_graph(self, object, 0, 0);
+	cgc__count_saturate(cgc__header_of(object));
+}
+
+void cgc_publish(void *object)
+{
+	struct cgc__context *self = cgc__thread_self();
+	if (check_kind(self, object, "cgc_publish"))
+		cgc__publish_graph(self, object, 0, 0);
+}
+
+void cgc_transfer(void *object)
+{
+	struct cgc__context *self = cgc__thread_self();
+	if (check_kind(self, object, "cgc_transfer")) {
+		cgc__publish_graph(self, object, 1, 1);
+		return;
+	}
+	struct cgc__header *header = cgc__header_of(object);
+	cgc__grace_enter();
+	if (cgc__count_bias(header) == self->biased_bias) {
+		/* Raise before lowering: the total is never too low. */
+		cgc__count_shared_up(header);
+		cgc__count_down(self, object);
+	}
+	cgc__grace_leave();
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Biased reference counts of published objects: up and down by one, inside a read section.
+ *
+ * Choi, Shull, Torrellas, "Biased Reference Counting", PACT 2018, with two changes. References in published
+ * slots are counted in shared from the start, so that an object that is only handed through slots never drops
+ * below zero there; and a count that does (a handle was released by another thread than the one that counted
+ * it) is settled by taking the bias away: bias := UNBIASED, grace period, shared += local. Every access of
+ * the owner to local is inside a section that began with a look at the bias, so after the grace period
+ * local is frozen, whether the owner runs, blocks or is gone. docs/design.md has the comparison.
+ */
+#ifndef CGC_COUNT_H
+#define CGC_COUNT_H
+
+#include "grace.h"
+
+void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint64_t shared);
+void cgc__count_add_suspect(struct cgc__context *self, void *object);
+void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t local);
+void cgc__count_saturate(struct cgc__header *header);
+
+static inline uint32_t cgc__count_bias(const struct cgc__header *header)
+{
+	/* No order needed: a thread compares it with its own, which only it sets; and who revokes it waits for a
+	 * grace period before relying on it. */
+	return atomic_load_explicit(&header->bias, memory_order_relaxed);
+}
+
+static inline bool cgc__count_is_untracked(const struct cgc__header *header)
+{
+	/* No order needed: this flag is constant. */
+	return (atomic_load_explicit(&header->flags, memory_order_relaxed) & CGC__UNTRACKED) != 0;
+}
+
+/* One reference more, counted in shared: for published slots, for threads that are not the owner, for weak
+ * upgrades. In a section, or the caller holds a reference. */
+static inline void cgc__count_shared_up(struct cgc__header *header)
+{
+	/* No order needed: an increment makes nothing visible; who places the reference does (PUBLISH.w). */
+	uint64_t shared = atomic_fetch_add_explicit(&header->shared, CGC__SHARED_RETAIN, memory_order_relaxed);
+	if (__builtin_expect(cgc__shared_count(shared) > CGC__SHARED_LIMIT, 0))
+		cgc__count_saturate(header);
+}
+
+/* One reference less in shared. In a section. */
+static inline void cgc__count_shared_down(struct cgc__context *self, void *object)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	cgc__grace_stamp(header);
+	/* COUNT.w: the slot was cleared, and the object used, before it is discounted. Acquire: what others did
+	 * before their decrements, if this is the last. Pairs: COUNT.r in window.c; itself. */
+	uint64_t shared =
+		atomic_fetch_add_explicit(&header->shared, CGC__SHARED_RELEASE, memory_order_acq_rel) +
+		CGC__SHARED_RELEASE;
+	/* Alive, and a suspect already or never one: the common end. */
+	if (cgc__shared_count(shared) <= 0 || (shared & CGC__SUSPECT) == 0)
+		cgc__count_after_shared_down(self, object, shared);
+}
+
+/* One reference more, on the caller's account. In a section. */
+static inline void cgc__count_up(struct cgc__context *self, struct cgc__header *header)
+{
+	uint32_t bias = cgc__count_bias(header);
+	if (bias == self->biased_bias) {
+		/* No order needed: only this thread writes it while the bias is its own. */
+		uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+		/* No order needed: an increment makes nothing visible. Pairs: COUNT.r, window.c. */
+		atomic_store_explicit(&header->local, local + CGC__LOCAL_RETAIN, memory_order_relaxed);
+	} else if (CGC__KIND(bias) != CGC__IMMORTAL) {
+		cgc__count_shared_up(header);
+	}
+}
+
+/* One reference of the caller's less. In a section. */
+static inline void cgc__count_down(struct cgc__context *self, void *object)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	uint32_t bias = cgc__count_bias(header);
+	if (bias == self->biased_bias) {
+		/* No order needed: only this thread writes it while the bias is its own. */
+		uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+		if (__builtin_expect(cgc__local_count(local) == 1, 0)) {
+			cgc__count_merge_last(self, object, local);
+			return;
+		}
+		cgc__grace_stamp(header);
+		/* COUNT.w: what the reference was used for comes before it is discounted. Pairs: COUNT.r in
+		 * window.c. */
+		atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE, memory_order_release);
+		/* SUSPECT.r after COUNT.w. The detector clears the flag, waits for a grace period, then reads
+		 * the counts: if this reads the flag still set, the count above is seen. No order needed for that,
+		 * the section is enough. Pairs: SUSPECT.w in window.c. */
+		if ((atomic_load_explicit(&header->shared, memory_order_relaxed) & CGC__SUSPECT) == 0 &&
+		    !cgc__count_is_untracked(header))
+			cgc__count_add_suspect(self, object);
+	} else if (CGC__KIND(bias) != CGC__IMMORTAL) {
+		cgc__count_shared_down(self, object);
+	}
+}
+
+#endif

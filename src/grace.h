@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Read sections and grace periods: liburcu's memb flavour, the one place that names it (docs/design.md
+ * says why this flavour).
+ *
+ * GRACE: what a section did happens before what follows a grace period that began after the section; what
+ * precedes a grace period happens before what a section does that begins after its start. liburcu makes it
+ * so with membarrier(2), which ThreadSanitizer cannot see in Debian's build, so the two edges are told to it
+ * here, and only here.
+ */
+#ifndef CGC_GRACE_H
+#define CGC_GRACE_H
+
+#define URCU_INLINE_SMALL_FUNCTIONS
+#define _LGPL_SOURCE
+#include <urcu/urcu-memb.h>
+
+#include "heap.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define CGC__THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CGC__THREAD_SANITIZER 1
+#endif
+#endif
+
+/* Two addresses that stand for the edges: sections ended, and grace periods begun. */
+extern char cgc__grace_ended, cgc__grace_began;
+
+#ifdef CGC__THREAD_SANITIZER
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+#define CGC__TSAN_ACQUIRE(edge) __tsan_acquire(&(edge))
+#define CGC__TSAN_RELEASE(edge) __tsan_release(&(edge))
+#else
+#define CGC__TSAN_ACQUIRE(edge) ((void)0)
+#define CGC__TSAN_RELEASE(edge) ((void)0)
+#endif
+
+static inline void cgc__grace_enter(void)
+{
+	urcu_memb_read_lock();
+	CGC__TSAN_ACQUIRE(cgc__grace_began);
+}
+
+static inline void cgc__grace_leave(void)
+{
+	CGC__TSAN_RELEASE(cgc__grace_ended);
+	urcu_memb_read_unlock();
+}
+
+static inline bool cgc__grace_in_section(void)
+{
+	return urcu_memb_read_ongoing();
+}
+
+/* Numbers of the last grace period that began and that ended; they are waited for one at a time, by the
+ * background thread. */
+extern _Atomic(uint64_t) cgc__grace_started, cgc__grace_done;
+
+/* The grace period that covers everything the caller did until now: over when cgc__grace_done reaches it. */
+uint64_t cgc__grace_seal(void);
+/* Background thread only, outside of sections. */
+void cgc__grace_wait(void);
+
+/* The stamp in header.unlinked. A reference that leaves a slot or a handle is stamped, in the section in
+ * which it leaves, with the number of grace periods begun. Two threads may stamp one object in either order;
+ * both are in sections, so the stamp left is at most one behind the latest. Hence three: one for that, one
+ * for the grace period under way at the stamp, one whole. */
+static inline void cgc__grace_stamp(struct cgc__header *header)
+{
+	/* STAMP.w, and no order needed: the release decrement that follows carries it. Pairs: STAMP.r,
+	 * cgc__grace_is_old(), after the decrement that found zero. */
+	atomic_store_explicit(&header->unlinked,
+	                      (uint32_t)atomic_load_explicit(&cgc__grace_started, memory_order_relaxed),
+	                      memory_order_relaxed);
+}
+
+static inline bool cgc__grace_is_old(struct cgc__header *header)
+{
+	/* STAMP.r: the caller's acquire decrement made the stamp visible. Pairs: STAMP.w. */
+	uint32_t stamp = atomic_load_explicit(&header->unlinked, memory_order_relaxed);
+	/* GRACE.r: a grace period that is over must really be over for us. Pairs: GRACE.w, grace.c. */
+	uint32_t done = (uint32_t)atomic_load_explicit(&cgc__grace_done, memory_order_acquire);
+	return (int32_t)(done - stamp) >= 3;
+}
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What waits for a grace period: published objects whose count is zero, or below zero before it is merged, and
+ * dead ones whose memory readers may still look at. Stands for tests/model/count.pml.
+ *
+ * Every thread queues in its own context and settles its own entries in batches, from slow paths; the background
+ * thread settles what is left, so a thread that blocks keeps nothing. An entry carries the shared word as it
+ * was when queued. Equal after a grace period that began later, with a count of zero: nobody holds a
+ * reference, and whoever could make one from a borrowed pointer has left his section; so the object is dead.
+ */
+#include "count.h"
+
+#define BATCH 64
+
+void cgc__pending_push(struct cgc__context *self, void *object, uint64_t word)
+{
+	cgc__counter_add(self, CGC__WAIT_BEGUN, 1);
+	cgc__counter_add(self, CGC__WAIT_BEGUN_BYTES, cgc__reclaim_bytes(object));
+	if (cgc__queue_push(&self->pending, object, word)) {
+		cgc__collector_wake_if_idle();
+		return;
+	}
+	struct cgc__header *header = cgc__header_of(object);
+	if ((word & (CGC__MERGED | CGC__DEAD)) == 0) {
+		/* Local is in use. The next look at the whole generation finds it. No order needed: as the flag
+		 * says that there is an entry, and there is none. */
+		atomic_fetch_and_explicit(&header->shared, ~CGC__QUEUED, memory_order_relaxed);
+		/* No order needed: a request. */
+		atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_relaxed);
+		return;
+	}
+	/* No memory for an entry: local, which is zero for ever, links it instead. */
+	/* No order needed: the exchange below checks it. */
+	struct cgc__header *head = atomic_load_explicit(&cgc__heap.overflow, memory_order_relaxed);
+	do {
+		/* No order needed: the exchange below publishes it. */
+		atomic_store_explicit(&header->local, (uintptr_t)head, memory_order_relaxed);
+		/* OVERFLOW.w. Pairs: OVERFLOW.r in cgc__pending_retry_overflow(). */
+	} while (!atomic_compare_exchange_weak_explicit(&cgc__heap.overflow, &head, header, memory_order_release,
+	                                                memory_order_relaxed));
+}
+
+static void wait_ended(struct cgc__context *self, void *object)
+{
+	cgc__counter_add(self, CGC__WAIT_ENDED, 1);
+	cgc__counter_add(self, CGC__WAIT_ENDED_BYTES, cgc__reclaim_bytes(object));
+}
+
+/* Background thread: what found no memory gets another chance. */
+void cgc__pending_retry_overflow(struct cgc__context *self)
+{
+	/* OVERFLOW.r. Pairs: OVERFLOW.w in cgc__pending_push(). */
+	struct cgc__header *header = atomic_exchange_explicit(&cgc__heap.overflow, NULL, memory_order_acquire);
+	while (header != NULL) {
+		void *object = cgc__object_of(header);
+		/* No order needed: ours since the exchange. */
+		struct cgc__header *next = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
+		/* No order needed: merged or dead, nobody else writes it. */
+		atomic_store_explicit(&header->local, 0, memory_order_relaxed);
+		/* QUEUED.r: the word of now; it must stay for a grace period. Pairs: QUEUED.w in count.c. */
+		uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
+		wait_ended(self, object);
+		cgc__pending_push(self, object, shared);
+		header = next;
+	}
+}
+
+/* The entry stays, with what the word is now. */
+static void requeue(struct cgc__context *self, void *object, uint64_t shared)
+{
+	wait_ended(self, object);
+	cgc__pending_push(self, object, shared);
+}
+
+static bool needs_entry(uint64_t shared)
+{
+	int64_t count = cgc__shared_count(shared);
+	return (shared & CGC__MERGED) != 0 ? count == 0 : count < 0;
+}
+
+/* The count has moved since it was queued: wait again, or take the flag back. */
+static void look_again(struct cgc__context *self, void *object)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	/* QUEUED.r. Pairs: QUEUED.w in count.c. */
+	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
+	do {
+		if (needs_entry(shared)) {
+			requeue(self, object, shared);
+			return;
+		}
+		/* QUEUED.w: cleared only while the count is not zero; who brings it to zero later queues it anew.
+		 * Pairs: the decrements in count.h. */
+	} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared, shared & ~CGC__QUEUED,
+	                                                memory_order_acq_rel, memory_order_acquire));
+	wait_ended(self, object);
+}
+
+/* Shared went below zero while the owner counts in local. First the bias goes; a grace period later nobody
+ * writes local any more, and it is added to shared. */
+static void settle_bias(struct cgc__context *self, void *object)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	uint32_t bias = cgc__count_bias(header);
+	/* QUEUED.r. Pairs: QUEUED.w in count.c. */
+	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
+	if ((shared & CGC__MERGED) == 0 && CGC__KIND(bias) == CGC__BIASED) {
+		/* REVOKE.w: no order needed, the grace period is the order. Pairs: the look at the bias in count.h,
+		 * inside of a section. */
+		atomic_compare_exchange_strong_explicit(&header->bias, &bias, CGC__UNBIASED, memory_order_relaxed,
+		                                        memory_order_relaxed);
+		requeue(self, object, shared);
+		return;
+	}
+	if ((shared & CGC__MERGED) == 0) {
+		/* GRACE: the owner's last store is visible, its section is over. No other order needed. */
+		uint64_t local = cgc__local_count(atomic_load_explicit(&header->local, memory_order_relaxed));
+		uint64_t merged;
+		do {
+			merged = (shared + local * CGC__SHARED_ONE + CGC__SHARED_VERSION) | CGC__MERGED;
+			/* COUNT.w: raise before lowering. Pairs: COUNT.r in window.c. */
+		} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared, merged, memory_order_acq_rel,
+		                                                memory_order_acquire));
+		/* COUNT.w: after the raise. Pairs: COUNT.r in window.c. */
+		atomic_store_explicit(&header->local, 0, memory_order_release);
+	}
+	look_again(self, object);
+}
+
+static void settle_zero(struct cgc__context *self, void *object, uint64_t word)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	const uint64_t ignored = CGC__SUSPECT | CGC__CONDEMNED;
+	/* QUEUED.r. Pairs: QUEUED.w in count.c. */
+	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
+	while (((shared ^ word) & ~ignored) == 0) {
+		/* DEAD.w: the count was zero for a whole grace period. Acquire: everything done to the object
+		 * before its last decrement. Pairs: the upgrade in weak.c. */
+		if (atomic_compare_exchange_weak_explicit(&header->shared, &shared,
+		                                          (shared | CGC__DEAD) & ~CGC__QUEUED, memory_order_acq_rel,
+		                                          memory_order_acquire)) {
+			wait_ended(self, object);
+			cgc__reclaim_dead(self, object);
+			return;
+		}
+	}
+	look_again(self, object);
+}
+
+static void settle(struct cgc__context *self, const struct cgc__entry *entry)
+{
+	if ((entry->word & CGC__DEAD) != 0) {
+		wait_ended(self, entry->object);
+		cgc__reclaim_dead(self, entry->object);
+	} else if ((entry->word & CGC__MERGED) == 0) {
+		settle_bias(self, entry->object);
+	} else {
+		settle_zero(self, entry->object, entry->word);
+	}
+}
+
+/* Takes at most BATCH entries whose grace period is over; the try-lock is not held when they are settled,
+ * because that runs finalizers. */
+static size_t take_ready(struct cgc__context *context, struct cgc__entry *batch)
+{
+	size_t taken = 0;
+	/* CONSUME.r: the last consumer's plain fields. Pairs: CONSUME.w below. */
+	if (atomic_exchange_explicit(&context->consuming, true, memory_order_acquire))
+		return 0;
+	struct cgc__queue *queue = &context->pending;
+	/* GRACE.r: over for us too. Pairs: GRACE.w in grace.c. */
+	if (context->pending_epoch <= atomic_load_explicit(&cgc__grace_done, memory_order_acquire)) {
+		/* No order needed: only consumers write it. */
+		while (taken < BATCH &&
+		       atomic_load_explicit(&queue->popped, memory_order_relaxed) < context->pending_sealed &&
+		       cgc__queue_pop(queue, &batch[taken]))
+			taken++;
+		/* No order needed: only consumers write it. */
+		if (atomic_load_explicit(&queue->popped, memory_order_relaxed) == context->pending_sealed) {
+			/* LENGTH.r: these entries, and what their pushers did before. Pairs: LENGTH.w in queue.c. */
+			context->pending_sealed = atomic_load_explicit(&queue->pushed, memory_order_acquire);
+			context->pending_epoch = cgc__grace_seal();
+		}
+	}
+	/* CONSUME.w. Pairs: CONSUME.r above. */
+	atomic_store_explicit(&context->consuming, false, memory_order_release);
+	return taken;
+}
+
+/* Settles entries of any context whose grace period is over, about `limit` of them; false if there were none. */
+bool cgc__pending_consume(struct cgc__context *self, struct cgc__context *context, size_t limit)
+{
+	struct cgc__entry batch[BATCH];
+	size_t done = 0, taken;
+	while (done < limit && (taken = take_ready(context, batch)) > 0) {
+		for (size_t i = 0; i < taken; i++)
+			settle(self, &batch[i]);
+		done += taken;
+	}
+	return done > 0;
+}
+
+/* From slow paths: the owner helps, in bounded batches, once there is a batch. */
+void cgc__pending_poll(struct cgc__context *self)
+{
+	/* No order needed: own number, and a hint. */
+	uint64_t pushed = atomic_load_explicit(&self->pending.pushed, memory_order_relaxed);
+	/* No order needed: a hint. */
+	uint64_t popped = atomic_load_explicit(&self->pending.popped, memory_order_relaxed);
+	if (__builtin_expect(pushed - popped < cgc__heap.pending_batch, 1))
+		return;
+	if (self->polling || self->draining || self->in_callback > 0 || cgc__grace_in_section())
+		return;
+	uint64_t began = cgc__report_now(), callbacks = self->callback_ns;
+	self->polling = true;
+	cgc__pending_consume(self, self, 4 * BATCH);
+	self->polling = false;
+	cgc__report_stall(self, began, callbacks);
+}
+

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * PRIVATE -> PUBLISHED, for an object and all private objects that it reaches, before the one release store
+ * that lets others see any of them. Run by the owner; stands for tests/model/publish.pml.
+ *
+ * The graph is listed through the shared words, which are scratch while an object is private, so this needs no
+ * memory and no recursion. While it is listed, the upper half of local counts the references from within the
+ * list: those are in slots that others will overwrite, so they are counted in shared from now on, and local
+ * keeps what the owner's handles and private objects hold.
+ */
+#include "count.h"
+#include "object.h"
+
+#define LISTED UINT64_C(1) /* lowest bit of shared: listed; the rest is the next object's header */
+
+struct graph {
+	struct cgc__header *first, *last;
+	size_t count;
+	bool meets_published;
+};
+
+static void add(struct graph *graph, struct cgc__header *header)
+{
+	/* No order needed, here and below: private. */
+	atomic_store_explicit(&header->shared, LISTED, memory_order_relaxed);
+	/* No order needed: private. */
+	uint32_t count = cgc__local_count(atomic_load_explicit(&header->local, memory_order_relaxed));
+	/* No order needed: private. */
+	atomic_store_explicit(&header->local, count, memory_order_relaxed);
+	if (graph->last != NULL)
+		/* No order needed: private. */
+		atomic_store_explicit(&graph->last->shared, (uintptr_t)header | LISTED, memory_order_relaxed);
+	else
+		graph->first = header;
+	graph->last = header;
+	graph->count++;
+}
+
+/* A reference from the graph to an object that is published already moves from local to shared. */
+static void move_to_shared(struct cgc__context *self, void *object)
+{
+	cgc__grace_enter();
+	if (cgc__count_bias(cgc__header_of(object)) == self->biased_bias) {
+		cgc__count_shared_up(cgc__header_of(object));
+		cgc__count_down(self, object);
+	}
+	cgc__grace_leave();
+}
+
+static void visit(struct cgc__context *self, struct graph *graph, void *value)
+{
+	if (!cgc__is_object(value))
+		return;
+	struct cgc__header *header = cgc__header_of(value);
+	if (cgc__count_bias(header) != self->private_bias) {
+		graph->meets_published = true;
+		move_to_shared(self, value);
+		return;
+	}
+	/* No order needed: private. */
+	if (atomic_load_explicit(&header->shared, memory_order_relaxed) == 0)
+		add(graph, header);
+	/* No order needed: private. */
+	uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+	/* No order needed: private. */
+	atomic_store_explicit(&header->local, local + (UINT64_C(1) << 32), memory_order_relaxed);
+}
+
+static void publish(struct cgc__context *self, struct cgc__header *header, uint32_t to_shared, uint32_t from_local)
+{
+	struct cgc__slab *slab = cgc__slab_of(header);
+	/* No order needed: private until the last line. */
+	uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+	uint64_t internal = local >> 32;
+	uint64_t handles = cgc__local_count(local) - internal - from_local;
+	/* No order needed: private. */
+	atomic_store_explicit(&header->local, handles, memory_order_relaxed);
+	/* No order needed: private. */
+	atomic_store_explicit(&header->shared,
+	                      (internal + to_shared) * CGC__SHARED_ONE | (handles == 0 ? CGC__MERGED : 0),
+	                      memory_order_relaxed);
+	/* Nobody has unlinked it yet, so its stamp is an old one. No order needed: private. */
+	uint32_t started = (uint32_t)atomic_load_explicit(&cgc__grace_started, memory_order_relaxed);
+	/* No order needed: private. */
+	atomic_store_explicit(&header->unlinked, started - 8, memory_order_relaxed);
+	/* No order needed: private. */
+	atomic_store_explicit(&header->bias, handles == 0 ? CGC__UNBIASED : self->biased_bias, memory_order_relaxed);
+	cgc__slab_share(slab);
+	/* GENERATION.w: header and fields before a window can find it. Pairs: GENERATION.r in window.c. */
+	atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 2, memory_order_release);
+}
+
+/* Publishes the graph of a private object. Of the object itself, `to_shared` references are added and counted
+ * in shared, and `from_local` of the caller's are taken away. True if the graph refers to objects that were
+ * published before, so that storing it may close a ring. */
+bool cgc__publish_graph(struct cgc__context *self, void *object, uint32_t to_shared, uint32_t from_local)
+{
+	struct graph graph = {0};
+	uint64_t began = 0;
+	add(&graph, cgc__header_of(object));
+	for (struct cgc__header *header = graph.first; header != NULL;) {
+		struct cgc__slots slots = cgc__slots_of(cgc__object_of(header));
+		for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL;)
+			/* No order needed: private. */
+			visit(self, &graph, atomic_load_explicit(slot, memory_order_relaxed));
+		if (graph.count > 64 && began == 0)
+			began = cgc__report_now();
+		/* No order needed: private. */
+		header = (struct cgc__header *)(atomic_load_explicit(&header->shared, memory_order_relaxed) & ~LISTED);
+	}
+	for (struct cgc__header *header = graph.first, *next; header != NULL; header = next) {
+		/* No order needed: private. */
+		next = (struct cgc__header *)(atomic_load_explicit(&header->shared, memory_order_relaxed) & ~LISTED);
+		bool is_root = header == cgc__header_of(object);
+		publish(self, header, is_root ? to_shared : 0, is_root ? from_local : 0);
+	}
+	cgc__counter_add(self, CGC__PUBLISHED, graph.count);
+	if (began != 0)
+		cgc__report_stall(self, began, self->callback_ns);
+	return graph.meets_published;
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memory for objects: cells of one size in slabs of 64 KiB (heap.h has the structure and its equation).
+ *
+ * The owner allocates from its current slab of each size: a list of free cells, then cells never used. A cell
+ * that its owner frees goes back to the slab's list. A cell freed by another thread goes on the slab's remote
+ * stack; the push that finds that stack empty also puts the slab on its context's `returned` stack, once, where
+ * the owner picks it up when it runs out. A slab whose cells are all on its remote stack is taken from there by
+ * the background thread, so that an owner that sleeps for ever keeps no memory.
+ */
+#include <string.h>
+
+#include "heap.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER 1
+#endif
+#endif
+
+#ifdef ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#define POISON(address, bytes) ASAN_POISON_MEMORY_REGION(address, bytes)
+#define UNPOISON(address, bytes) ASAN_UNPOISON_MEMORY_REGION(address, bytes)
+#else
+#define POISON(address, bytes) ((void)0)
+#define UNPOISON(address, bytes) ((void)0)
+#endif
+
+static const uint16_t class_bytes[CGC__CLASS_COUNT] = {
+	48,  64,  80,  96,   112,  128,  144,  160,  176,  192,  224,  256,  288,  320,  384,  448,  512,
+	576, 640, 768, 896,  1024, 1152, 1280, 1536, 1792, 2048, 2560, 3072, 4096, 5120, 6144, 8192,
+};
+
+/* Smallest class that holds (i + 1) * 16 bytes. */
+static uint8_t class_of[CGC__CELL_LARGEST / 16];
+
+void cgc__slab_start(void)
+{
+	unsigned size_class = 0;
+	for (unsigned i = 0; i < CGC__CELL_LARGEST / 16; i++) {
+		while (class_bytes[size_class] < (i + 1) * 16)
+			size_class++;
+		class_of[i] = (uint8_t)size_class;
+	}
+}
+
+static bool add_to_context(struct cgc__context *self, struct cgc__slab *slab)
+{
+	bool added = true;
+	pthread_mutex_lock(&self->slabs_lock);
+	if (self->slab_count == self->slab_capacity) {
+		size_t capacity = self->slab_capacity > 0 ? 2 * self->slab_capacity : 16;
+		struct cgc__slab **slabs = cgc__memory_get(capacity * sizeof(struct cgc__slab *), 0);
+		if (slabs == NULL) {
+			added = false;
+		} else {
+			if (self->slab_count > 0)
+				memcpy(slabs, self->slabs, self->slab_count * sizeof(struct cgc__slab *));
+			cgc__memory_put(self->slabs, self->slab_capacity * sizeof(struct cgc__slab *));
+			self->slabs = slabs;
+			self->slab_capacity = capacity;
+		}
+	}
+	if (added) {
+		slab->index = (uint32_t)self->slab_count;
+		self->slabs[self->slab_count++] = slab;
+	}
+	pthread_mutex_unlock(&self->slabs_lock);
+	return added;
+}
+
+/* Puts what is at `from` to `to` and the other way round; slabs_lock is held. */
+static void swap_places(struct cgc__context *context, size_t from, size_t to)
+{
+	struct cgc__slab *moved = context->slabs[from], *other = context->slabs[to];
+	context->slabs[to] = moved;
+	context->slabs[from] = other;
+	moved->index = (uint32_t)to;
+	other->index = (uint32_t)from;
+}
+
+/* The owner, before the first object in the slab is published. */
+void cgc__slab_share(struct cgc__slab *slab)
+{
+	if (slab->is_shared)
+		return;
+	struct cgc__context *context = slab->context;
+	pthread_mutex_lock(&context->slabs_lock);
+	slab->is_shared = true;
+	swap_places(context, slab->index, context->slab_shared_count++);
+	pthread_mutex_unlock(&context->slabs_lock);
+}
+
+/* The owner, or the background thread for a slab that nobody uses any more. */
+static void release(struct cgc__slab *slab)
+{
+	struct cgc__context *context = slab->context;
+	pthread_mutex_lock(&context->slabs_lock);
+	if (slab->is_shared)
+		swap_places(context, slab->index, --context->slab_shared_count);
+	swap_places(context, slab->index, --context->slab_count);
+	pthread_mutex_unlock(&context->slabs_lock);
+	cgc__memory_put(slab->window_map, slab->cell_count * sizeof(uint32_t));
+	UNPOISON(slab, slab->bytes);
+	cgc__memory_put(slab, slab->bytes);
+}
+
+static struct cgc__slab *new_slab(struct cgc__context *self, uint32_t size_class, size_t cell_bytes)
+{
+	size_t bytes, cell_count;
+	if (size_class == CGC__CLASS_LARGE) {
+		cell_count = 1;
+		bytes = sizeof(struct cgc__slab) + 16 + cell_bytes;
+	} else {
+		bytes = CGC__SLAB_BYTES;
+		cell_count = (bytes - sizeof(struct cgc__slab) - 16) / (cell_bytes + 1);
+	}
+	struct cgc__slab *slab = cgc__memory_get(bytes, CGC__SLAB_BYTES);
+	if (slab == NULL)
+		return NULL;
+	size_t cells_offset = (sizeof(struct cgc__slab) + cell_count + 15) & ~(size_t)15;
+	memset(slab, 0, cells_offset);
+	slab->context = self;
+	slab->bytes = bytes;
+	slab->cell_bytes = (uint32_t)(size_class == CGC__CLASS_LARGE ? 0 : cell_bytes);
+	slab->cell_count = (uint32_t)cell_count;
+	slab->reciprocal = slab->cell_bytes != 0 ? (uint32_t)((UINT64_C(1) << 32) / slab->cell_bytes + 1) : 0;
+	slab->cells_offset = (uint32_t)cells_offset;
+	slab->size_class = size_class;
+	if (!add_to_context(self, slab)) {
+		cgc__memory_put(slab, bytes);
+		return NULL;
+	}
+	return slab;
+}
+
+static void remove_partial(struct cgc__context *self, struct cgc__slab *slab)
+{
+	if (slab->previous != NULL)
+		slab->previous->next = slab->next;
+	else
+		self->partial[slab->size_class] = slab->next;
+	if (slab->next != NULL)
+		slab->next->previous = slab->previous;
+	slab->is_partial = false;
+}
+
+static void add_partial(struct cgc__context *self, struct cgc__slab *slab)
+{
+	struct cgc__slab *head = self->partial[slab->size_class];
+	slab->previous = NULL;
+	slab->next = head;
+	if (head != NULL)
+		head->previous = slab;
+	self->partial[slab->size_class] = slab;
+	slab->is_partial = true;
+}
+
+/* Owner: takes what others freed. */
+static void collect_remote(struct cgc__slab *slab)
+{
+	/* REMOTE.r: what the freeing thread wrote to the cell. Pairs: REMOTE.w in give_remote(). */
+	struct cgc__header *header = atomic_exchange_explicit(&slab->remote, NULL, memory_order_acquire);
+	while (header != NULL) {
+		/* No order needed: ours since the exchange. */
+		struct cgc__header *next = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
+		/* No order needed: owner only. */
+		atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
+		slab->free = header;
+		slab->used--;
+		header = next;
+	}
+}
+
+static void collect_returned(struct cgc__context *self)
+{
+	/* No order needed to look; RETURNED.r if there is something. Pairs: RETURNED.w in return_slab(). */
+	if (atomic_load_explicit(&self->returned, memory_order_relaxed) == NULL)
+		return;
+	/* RETURNED.r. Pairs: RETURNED.w in return_slab(). */
+	struct cgc__slab *slab = atomic_exchange_explicit(&self->returned, NULL, memory_order_acquire);
+	while (slab != NULL) {
+		struct cgc__slab *next = slab->returned_next;
+		collect_remote(slab);
+		if (!slab->is_partial && !cgc__slab_is_held(slab, CGC__HOLD_CURRENT))
+			add_partial(self, slab);
+		slab = next;
+	}
+}
+
+/* The owner only. */
+static void set_holds(struct cgc__slab *slab, uint8_t clear, uint8_t set)
+{
+	/* No order needed: own value. */
+	uint8_t holds = atomic_load_explicit(&slab->holds, memory_order_relaxed);
+	/* HOLD.w: once it reads 0, the background thread may take the slab, after all the owner did with it.
+	 * Pairs: HOLD.r in cgc__slab_release_retired(). */
+	atomic_store_explicit(&slab->holds, (uint8_t)((holds & ~clear) | set), memory_order_release);
+}
+
+static bool is_exhausted(const struct cgc__slab *slab)
+{
+	return slab->free == NULL && slab->bumped == slab->cell_count;
+}
+
+/* A slab with a free cell becomes the current one. */
+static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
+{
+	struct cgc__slab *slab = self->current[size_class];
+	collect_returned(self);
+	if (slab != NULL) {
+		if (!is_exhausted(slab))
+			return slab;
+		self->current[size_class] = NULL;
+		set_holds(slab, CGC__HOLD_CURRENT, 0);
+	}
+	slab = self->partial[size_class];
+	if (slab != NULL) {
+		remove_partial(self, slab);
+	} else {
+		uint64_t began = cgc__report_now();
+		slab = new_slab(self, size_class, class_bytes[size_class]);
+		cgc__report_stall(self, began, self->callback_ns);
+		if (slab == NULL)
+			return NULL;
+	}
+	set_holds(slab, 0, CGC__HOLD_CURRENT);
+	self->current[size_class] = slab;
+	return slab;
+}
+
+static struct cgc__header *take_large(struct cgc__context *self, size_t cell_bytes)
+{
+	struct cgc__slab *slab = new_slab(self, CGC__CLASS_LARGE, cell_bytes);
+	if (slab == NULL)
+		return NULL;
+	slab->bumped = slab->used = 1;
+	return cgc__slab_header(slab, 0);
+}
+
+/* A cell of at least that size, header and contents undefined; NULL if memory is out. */
+struct cgc__header *cgc__slab_take(struct cgc__context *self, size_t cell_bytes)
+{
+	if (__builtin_expect(cell_bytes > CGC__CELL_LARGEST, 0))
+		return take_large(self, cell_bytes);
+	uint32_t size_class = class_of[(cell_bytes - 1) / 16];
+	struct cgc__slab *slab = self->current[size_class];
+	if (__builtin_expect(slab == NULL || is_exhausted(slab), 0)) {
+		slab = refill(self, size_class);
+		if (slab == NULL)
+			return NULL;
+	}
+	struct cgc__header *header = slab->free;
+	if (header != NULL)
+		/* No order needed: owner only. */
+		slab->free = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
+	else
+		header = cgc__slab_header(slab, slab->bumped++);
+	slab->used++;
+	UNPOISON(header, slab->cell_bytes);
+	return header;
+}
+
+static void return_slab(struct cgc__context *context, struct cgc__slab *slab)
+{
+	/* No order needed: the exchange below checks it. */
+	struct cgc__slab *head = atomic_load_explicit(&context->returned, memory_order_relaxed);
+	do {
+		slab->returned_next = head;
+		/* RETURNED.w. Pairs: RETURNED.r in collect_returned() and cgc__slab_release_retired(). */
+	} while (!atomic_compare_exchange_weak_explicit(&context->returned, &head, slab, memory_order_release,
+	                                                memory_order_relaxed));
+}
+
+static void give_remote(struct cgc__slab *slab, struct cgc__header *header)
+{
+	struct cgc__context *context = slab->context;
+	/* No order needed: the exchange below checks it. */
+	struct cgc__header *head = atomic_load_explicit(&slab->remote, memory_order_relaxed);
+	do {
+		/* No order needed: the exchange below publishes it. */
+		atomic_store_explicit(&header->local, (uintptr_t)head, memory_order_relaxed);
+		/* REMOTE.w: the link, and that the object is over, before the cell can be used again. The
+		 * acquire half is for the slab that follows an empty stack: taken by the owner, returned again by
+		 * us. Pairs: REMOTE.r in collect_remote(). */
+	} while (!atomic_compare_exchange_weak_explicit(&slab->remote, &head, header, memory_order_acq_rel,
+	                                                memory_order_relaxed));
+	/* The slab cannot go away before it is returned: its cell is on the stack, and who empties the stack
+	 * found the slab in `returned`. */
+	if (head == NULL)
+		return_slab(context, slab);
+}
+
+/* Owner: an empty slab that it has no reason to keep. */
+static void retire_empty(struct cgc__context *self, struct cgc__slab *slab)
+{
+	if (cgc__slab_is_held(slab, CGC__HOLD_CURRENT | CGC__HOLD_TOUCHED | CGC__HOLD_ELDER))
+		return;
+	if (slab->is_partial) {
+		if (slab->next == NULL && slab->previous == NULL)
+			return; /* keep one of each size */
+		remove_partial(self, slab);
+	}
+	if (!slab->is_shared) {
+		release(slab);
+		return;
+	}
+	/* A window may be reading it: the background thread releases it, as if others had emptied it. */
+	struct cgc__header *cells = slab->free;
+	slab->free = NULL;
+	slab->used = slab->bumped;
+	/* REMOTE.w. Pairs: REMOTE.r in all_cells_remote(). */
+	atomic_store_explicit(&slab->remote, cells, memory_order_release);
+	return_slab(self, slab);
+}
+
+/* Owner: keeps the slab for `reason`, in that list. */
+void cgc__slab_hold(struct cgc__context *self, struct cgc__slab *slab, uint8_t reason)
+{
+	if (cgc__slab_is_held(slab, reason))
+		return;
+	set_holds(slab, 0, reason);
+	if (reason == CGC__HOLD_TOUCHED) {
+		slab->touched_next = self->touched;
+		self->touched = slab;
+	} else {
+		slab->elder_next = self->elder;
+		self->elder = slab;
+	}
+}
+
+/* Owner: has taken it off that list; the slab may be gone after this. */
+void cgc__slab_let_go(struct cgc__context *self, struct cgc__slab *slab, uint8_t reason)
+{
+	bool is_empty = slab->used == 0;
+	bool is_large = slab->size_class == CGC__CLASS_LARGE;
+	set_holds(slab, reason, 0);
+	if (is_empty && (slab->is_partial || is_large))
+		retire_empty(self, slab);
+}
+
+/* The object in it is over. Any thread. */
+void cgc__slab_give(struct cgc__context *self, struct cgc__header *header)
+{
+	struct cgc__slab *slab = cgc__slab_of(header);
+	size_t payload = (slab->cell_bytes != 0 ? slab->cell_bytes : slab->bytes - slab->cells_offset) - sizeof(*header);
+	if (__builtin_expect(cgc__heap.poison, 0))
+		memset(header + 1, 0x5a, payload);
+	/* No order needed: the cell's next owner is ordered by GENERATION or REMOTE. */
+	atomic_store_explicit(&header->bias, CGC__FREE, memory_order_relaxed);
+	if (slab->context != self || slab->is_shared || cgc__slab_is_held(slab, CGC__HOLD_ELDER))
+		/* GENERATION.w: no window or local collection may take the cell for an object from here on, and
+		 * one that reads 0 sees the bias. Pairs: GENERATION.r in young.c and window.c. */
+		atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 0, memory_order_release);
+	POISON(header + 1, payload);
+	if (slab->context != self) {
+		give_remote(slab, header);
+		return;
+	}
+	/* No order needed: owner only. */
+	atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
+	slab->free = header;
+	slab->used--;
+	if (!slab->is_partial) {
+		if (cgc__slab_is_held(slab, CGC__HOLD_CURRENT))
+			return;
+		if (slab->size_class != CGC__CLASS_LARGE)
+			add_partial(self, slab);
+	}
+	if (slab->used == 0)
+		retire_empty(self, slab);
+}
+
+static bool all_cells_remote(struct cgc__slab *slab)
+{
+	uint32_t cells = 0;
+	/* REMOTE.r: the chain behind it. Pairs: REMOTE.w in give_remote(). */
+	struct cgc__header *header = atomic_load_explicit(&slab->remote, memory_order_acquire);
+	while (header != NULL) {
+		cells++;
+		/* No order needed: nobody changes links while the slab is off the returned stack. */
+		header = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
+	}
+	return cells == slab->bumped;
+}
+
+/* Background thread, no window open: gives back the slabs that others have emptied. A slab off the returned
+ * stack whose cells are all remote is in no list of its owner's, unless it is held. */
+void cgc__slab_release_retired(void)
+{
+	/* CONTEXT.r. Pairs: CONTEXT.w in thread.c. */
+	struct cgc__context *context = atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
+	for (; context != NULL; context = context->next) {
+		/* RETURNED.r. Pairs: RETURNED.w in return_slab(). */
+		struct cgc__slab *slab = atomic_exchange_explicit(&context->returned, NULL, memory_order_acquire);
+		while (slab != NULL) {
+			struct cgc__slab *next = slab->returned_next;
+			/* HOLD.r: if 0, the owner is done with it. Pairs: HOLD.w in set_holds(). */
+			if (atomic_load_explicit(&slab->holds, memory_order_acquire) == 0 && all_cells_remote(slab))
+				release(slab);
+			else
+				return_slab(context, slab);
+			slab = next;
+		}
+	}
+}
+
+/* Background thread: the slabs of a context that have held a published object, if they are at most `capacity`;
+ * returns how many there are. The lock is held for one copy of pointers. */
+size_t cgc__slab_snapshot(struct cgc__context *context, struct cgc__slab **out, size_t capacity)
+{
+	pthread_mutex_lock(&context->slabs_lock);
+	size_t count = context->slab_shared_count;
+	if (count <= capacity && count > 0)
+		memcpy(out, context->slabs, count * sizeof(struct cgc__slab *));
+	pthread_mutex_unlock(&context->slabs_lock);
+	return count;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Type descriptors: checked once, then known by a 16-bit number in every header.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "heap.h"
+
+#define TYPE_LIMIT 65536
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic(struct cgc_type *) types[TYPE_LIMIT]; /* written once each, under lock; 0 is no type */
+static unsigned type_count = 1;                      /* [lock] */
+
+_Noreturn static void refuse(const struct cgc_type *type, const char *field, const char *what)
+{
+	fprintf(stderr, "cgc: cgc_new: type %s%s%s: %s: the collector would read outside of references\n",
+	        type->name != NULL ? type->name : "without a name", field != NULL ? ", field " : "",
+	        field != NULL ? field : "", what);
+	abort();
+}
+
+static const char *field_name(const struct cgc_field *field)
+{
+	return field->name != NULL ? field->name : "without a name";
+}
+
+static void check(const struct cgc_type *type)
+{
+	if (type->name == NULL)
+		refuse(type, NULL, "no name");
+	if (type->size > (size_t)1 << 40)
+		refuse(type, NULL, "size is out of range");
+	if (type->field_count > 0 && type->fields == NULL)
+		refuse(type, NULL, "fields is NULL");
+	for (size_t i = 0; i < type->field_count; i++) {
+		const struct cgc_field *field = &type->fields[i];
+		if (field->offset > type->size || type->size - field->offset < sizeof(void *))
+			refuse(type, field_name(field), "offset is out of range");
+		if (field->offset % _Alignof(void *) != 0)
+			refuse(type, field_name(field), "misaligned");
+		for (size_t j = 0; j < i; j++)
+			if (type->fields[j].offset == field->offset)
+				refuse(type, field_name(field), "overlaps another field");
+		if ((type->flags & CGC_TRAILING) != 0 && field->offset + sizeof(void *) > type->trailing.offset)
+			refuse(type, field_name(field), "overlaps the trailing array");
+	}
+	if ((type->flags & CGC_TRAILING) != 0) {
+		const struct cgc_field *field = &type->trailing;
+		/* A flexible array may begin inside of the struct's padding. */
+		if (field->offset > type->size || type->size - field->offset >= _Alignof(max_align_t))
+			refuse(type, field_name(field), "the trailing array is not at the end");
+		if (field->offset % _Alignof(void *) != 0)
+			refuse(type, field_name(field), "misaligned");
+	}
+	if ((type->flags & ~(CGC_ACYCLIC | CGC_TRAILING)) != 0)
+		refuse(type, NULL, "unknown flags");
+}
+
+/* The number of a type; checks and enters it at its first use. */
+uint16_t cgc__type_id(struct cgc_type *type, const char *function)
+{
+	if (type == NULL)
+		cgc__report_misuse(function, NULL, "the type is NULL: there is nothing to allocate");
+	/* TYPE.r: a number seen here means a type entered. Pairs: TYPE.w below. */
+	uintptr_t id = atomic_load_explicit(&type->cgc__id, memory_order_acquire);
+	if (__builtin_expect(id != 0, 1))
+		return (uint16_t)id;
+	check(type);
+	pthread_mutex_lock(&lock);
+	/* No order needed: under the lock. */
+	id = atomic_load_explicit(&type->cgc__id, memory_order_relaxed);
+	if (id == 0) {
+		if (type_count == TYPE_LIMIT)
+			cgc__report_fatal(function, "more than 65,535 types", 0);
+		id = type_count++;
+		/* TYPE.w: the entry before the number. Pairs: TYPE.r in cgc__type_of_id(). */
+		atomic_store_explicit(&types[id], type, memory_order_release);
+		/* TYPE.w: as above. Pairs: TYPE.r at the top. */
+		atomic_store_explicit(&type->cgc__id, id, memory_order_release);
+	}
+	pthread_mutex_unlock(&lock);
+	return (uint16_t)id;
+}
+
+struct cgc_type *cgc__type_of_id(uint16_t id)
+{
+	/* TYPE.r. Pairs: TYPE.w above. */
+	return atomic_load_explicit(&types[id], memory_order_acquire);
+}
