@@ -23,6 +23,8 @@ libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
 # Something to put in front of every program that is run, as `make test RUN='nice -n 19'`.
 RUN ?=
+# V=1 shows the commands.
+V ?=
 # -Werror belongs to those who look after the code, not to those who build it: .ci/run sets it.
 WERROR ?=
 
@@ -68,6 +70,7 @@ CXX_FILES := $(wildcard bench/*.cc)
 .DELETE_ON_ERROR:
 .SECONDARY:
 MAKEFLAGS += --no-print-directory
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
 # One program after the other, each built with all processors unless -j says otherwise.
 SUB = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 ifneq ($(filter deps demo test stress tsan asan bench lint format,$(MAKECMDGOALS)),)
@@ -84,39 +87,39 @@ bench-programs: $(if $(BENCH_OBJECTS),$(B)/bench) $(if $(STALL_OBJECTS),$(B)/sta
 
 $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(COMPILE_C) $(INCLUDE) -c $< -o $@
+	$(call say,CC,$@)$(COMPILE_C) $(INCLUDE) -c $< -o $@
 
 $(B)/obj/%.o: %.cc Makefile
 	@mkdir -p $(@D)
-	$(COMPILE_CXX) $(INCLUDE) -c $< -o $@
+	$(call say,CXX,$@)$(COMPILE_CXX) $(INCLUDE) -c $< -o $@
 
 $(B)/libcgc.a: $(LIB_OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)$(AR) rcs $@ $^
 
 $(B)/libcgc.so: $(LIB_OBJECTS) src/cgc.map
-	$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=src/cgc.map -Wl,-z,now \
+	$(call say,LINK,$@)$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=src/cgc.map -Wl,-z,now \
 	    $(LIB_OBJECTS) -o $(B)/$(SONAME) $(LIBS)
 	@ln -sf $(SONAME) $@
 
 $(TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)
-	$(LINK) $^ -o $@ -lcmocka $(LIBS)
+	$(call say,LINK,$@)$(LINK) $^ -o $@ -lcmocka $(LIBS)
 
 $(STRESS): $(B)/stress/%: $(B)/obj/stress/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)
-	$(LINK) $^ -o $@ $(LIBS)
+	$(call say,LINK,$@)$(LINK) $^ -o $@ $(LIBS)
 
 $(B)/demo: $(DEMO_OBJECTS) $(B)/libcgc.a
-	$(LINK) $^ -o $@ $(LIBS) -lm
+	$(call say,LINK,$@)$(LINK) $^ -o $@ $(LIBS) -lm
 
 # All flavours of liburcu: one of the benchmarks compares them.
 $(B)/bench: $(BENCH_OBJECTS) $(B)/libcgc.a
-	$(CXX) $(MODE_FLAGS) -pthread $(CXXFLAGS) $(LDFLAGS) $^ -o $@ \
+	$(call say,LINK,$@)$(CXX) $(MODE_FLAGS) -pthread $(CXXFLAGS) $(LDFLAGS) $^ -o $@ \
 	    -lbenchmark -lgc -lurcu-bp -lurcu-qsbr $(LIBS) -lm
 
 $(B)/stall: $(STALL_OBJECTS) $(B)/libcgc.a
-	$(LINK) $^ -o $@ $(LIBS) -lm
+	$(call say,LINK,$@)$(LINK) $^ -o $@ $(LIBS) -lm
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 

@@ -8,16 +8,15 @@
 #include "count.h"
 #include "object.h"
 
-/* Tracked objects count towards the next local collection, and keep their slab on its list. */
-static void track(struct cgc__context *self, struct cgc__header *header)
+/* Tracked objects count towards the next local collection; it runs before there is the object that is one too
+ * many, so that a new object is always of generation 0. */
+static void collect_if_due(struct cgc__context *self)
 {
-	cgc__slab_hold(self, cgc__slab_of(header), CGC__HOLD_TOUCHED);
 	/* No order needed: a setting. */
 	unsigned threshold = atomic_load_explicit(&cgc__heap.threshold[0], memory_order_relaxed);
-	if (__builtin_expect(++self->young_count[0] > threshold && threshold != 0, 0)) {
+	if (__builtin_expect(self->young_count[0] >= threshold && threshold != 0, 0))
 		cgc__young_collect_due(self);
-		/* The new object was not in use yet: it must be found by the next collection. */
-	}
+	self->young_count[0]++;
 }
 
 static void *make(struct cgc__context *self, const struct cgc_type *type, uint16_t id, size_t trailing)
@@ -31,6 +30,8 @@ static void *make(struct cgc__context *self, const struct cgc_type *type, uint16
 	}
 	bool is_untracked = (type->flags & CGC_ACYCLIC) != 0 ||
 	                    (type->field_count == 0 && (type->flags & CGC_TRAILING) == 0);
+	if (!is_untracked)
+		collect_if_due(self);
 	struct cgc__header *header = cgc__slab_take(self, bytes);
 	if (__builtin_expect(header == NULL, 0))
 		return NULL;
@@ -50,7 +51,7 @@ static void *make(struct cgc__context *self, const struct cgc_type *type, uint16
 	cgc__counter_add(self, CGC__ALLOCATED, 1);
 	cgc__counter_add(self, CGC__ALLOCATED_BYTES, cgc__reclaim_bytes(header + 1));
 	if (!is_untracked)
-		track(self, header);
+		cgc__slab_hold(self, cgc__slab_of(header), CGC__HOLD_TOUCHED);
 	return header + 1;
 }
 

@@ -18,6 +18,13 @@
 #define WHOLE_BYTES UINT64_C(67108864)   /* growth of the heap that asks for a look at the whole */
 #define SETTLE_ROUNDS 100                /* grace periods that cgc_collect(2) gives busy queues */
 
+/* A thread in cgc_collect(2), on its own stack. */
+struct waiter {
+	struct waiter *next; /* [lock] */
+	long result;         /* [lock] */
+	bool is_served;      /* [lock] */
+};
+
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
@@ -26,8 +33,7 @@ static struct {
 	_Atomic(bool) woken, idle, stopping;
 	_Atomic(bool) whole_due;      /* by CPython's rule */
 	bool running;                 /* [lock] */
-	uint64_t requested, served;   /* [lock] tickets of cgc_collect(2) */
-	long result;                  /* [lock] of the last served */
+	struct waiter *waiters;       /* [lock] threads in cgc_collect(2) that no look serves yet */
 	/* The background thread's own: */
 	struct cgc__window window;
 	uint64_t not_before;          /* time of the next automatic look */
@@ -131,13 +137,27 @@ static void round_of_queues(struct cgc__context *self)
 	cgc__slab_release_retired();
 }
 
-/* Until everything that is dead by counting now is gone; bounded if mutators go on making more. */
+static uint64_t pushed_by_others(const struct cgc__context *self)
+{
+	uint64_t sum = 0;
+	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
+		if (context != self)
+			/* No order needed: a number that says whether others are busy. */
+			sum += atomic_load_explicit(&context->pending.pushed, memory_order_relaxed);
+	return sum;
+}
+
+/* Until everything that is dead by counting now is gone, however deep; bounded if mutators go on making more. */
 static void settle_queues(struct cgc__context *self)
 {
-	int round = 0;
-	do
+	int busy_rounds = 0;
+	uint64_t before, after = pushed_by_others(self);
+	do {
 		round_of_queues(self);
-	while (pending_entries() > 0 && ++round < SETTLE_ROUNDS);
+		before = after;
+		after = pushed_by_others(self);
+		busy_rounds += before != after;
+	} while (pending_entries() > 0 && busy_rounds < SETTLE_ROUNDS);
 }
 
 static struct cgc__verdict_result look(struct cgc__context *self, bool whole)
@@ -193,16 +213,34 @@ static long collect(struct cgc__context *self, bool whole)
 	return (long)(freed + by_count);
 }
 
-static void serve(struct cgc__context *self, uint64_t ticket)
+static bool has_waiters(void)
 {
+	pthread_mutex_lock(&collector.lock);
+	bool has = collector.waiters != NULL;
+	pthread_mutex_unlock(&collector.lock);
+	return has;
+}
+
+/* One look for all who wait by now; it begins after their calls. False if nobody waits. */
+static bool serve(struct cgc__context *self)
+{
+	pthread_mutex_lock(&collector.lock);
+	struct waiter *served = collector.waiters;
+	collector.waiters = NULL;
+	pthread_mutex_unlock(&collector.lock);
+	if (served == NULL)
+		return false;
 	settle_queues(self);
 	long freed = collect(self, true);
 	settle_queues(self);
 	pthread_mutex_lock(&collector.lock);
-	collector.served = ticket;
-	collector.result = freed;
+	for (struct waiter *waiter = served; waiter != NULL; waiter = waiter->next) {
+		waiter->result = freed;
+		waiter->is_served = true;
+	}
 	pthread_cond_broadcast(&collector.done);
 	pthread_mutex_unlock(&collector.lock);
+	return true;
 }
 
 static void look_if_due(struct cgc__context *self)
@@ -241,14 +279,6 @@ static void wait_for_work(void)
 	atomic_store_explicit(&collector.woken, false, memory_order_relaxed);
 }
 
-static uint64_t open_ticket(void)
-{
-	pthread_mutex_lock(&collector.lock);
-	uint64_t ticket = collector.requested > collector.served ? collector.requested : 0;
-	pthread_mutex_unlock(&collector.lock);
-	return ticket;
-}
-
 static void *run(void *unused)
 {
 	(void)unused;
@@ -258,15 +288,12 @@ static void *run(void *unused)
 	struct cgc__context *self = cgc__self;
 	/* STOP.r. Pairs: STOP.w in cgc_stop(). */
 	while (!atomic_load_explicit(&collector.stopping, memory_order_acquire)) {
-		uint64_t ticket = open_ticket();
-		if (ticket != 0) {
-			serve(self, ticket);
-		} else {
-			round_of_queues(self);
-			look_if_due(self);
-			if (open_ticket() == 0)
-				wait_for_work();
-		}
+		if (serve(self))
+			continue;
+		round_of_queues(self);
+		look_if_due(self);
+		if (!has_waiters())
+			wait_for_work();
 	}
 	cgc__window_free(&collector.window);
 	cgc__thread_detach();
@@ -311,14 +338,15 @@ int cgc_start(const char *options)
 
 static long wait_for_collection(void)
 {
+	struct waiter waiter = {0};
 	pthread_mutex_lock(&collector.lock);
-	uint64_t ticket = ++collector.requested;
+	waiter.next = collector.waiters;
+	collector.waiters = &waiter;
 	cgc__collector_wake();
-	while (collector.served < ticket)
+	while (!waiter.is_served)
 		pthread_cond_wait(&collector.done, &collector.lock);
-	long result = collector.result;
 	pthread_mutex_unlock(&collector.lock);
-	return result;
+	return waiter.result;
 }
 
 long cgc_collect(int generation)

@@ -175,22 +175,6 @@ static void collect_remote(struct cgc__slab *slab)
 	}
 }
 
-static void collect_returned(struct cgc__context *self)
-{
-	/* No order needed to look; RETURNED.r if there is something. Pairs: RETURNED.w in return_slab(). */
-	if (atomic_load_explicit(&self->returned, memory_order_relaxed) == NULL)
-		return;
-	/* RETURNED.r. Pairs: RETURNED.w in return_slab(). */
-	struct cgc__slab *slab = atomic_exchange_explicit(&self->returned, NULL, memory_order_acquire);
-	while (slab != NULL) {
-		struct cgc__slab *next = slab->returned_next;
-		collect_remote(slab);
-		if (!slab->is_partial && !cgc__slab_is_held(slab, CGC__HOLD_CURRENT))
-			add_partial(self, slab);
-		slab = next;
-	}
-}
-
 /* The owner only. */
 static void set_holds(struct cgc__slab *slab, uint8_t clear, uint8_t set)
 {
@@ -204,6 +188,58 @@ static void set_holds(struct cgc__slab *slab, uint8_t clear, uint8_t set)
 static bool is_exhausted(const struct cgc__slab *slab)
 {
 	return slab->free == NULL && slab->bumped == slab->cell_count;
+}
+
+static void return_slab(struct cgc__context *context, struct cgc__slab *slab)
+{
+	/* No order needed: the exchange below checks it. */
+	struct cgc__slab *head = atomic_load_explicit(&context->returned, memory_order_relaxed);
+	do {
+		slab->returned_next = head;
+		/* RETURNED.w. Pairs: RETURNED.r in collect_returned() and cgc__slab_release_retired(). */
+	} while (!atomic_compare_exchange_weak_explicit(&context->returned, &head, slab, memory_order_release,
+	                                                memory_order_relaxed));
+}
+
+/* Owner: an empty slab that it has no reason to keep. */
+static void retire_empty(struct cgc__context *self, struct cgc__slab *slab)
+{
+	if (cgc__slab_is_held(slab, CGC__HOLD_CURRENT | CGC__HOLD_TOUCHED | CGC__HOLD_ELDER))
+		return;
+	if (slab->is_partial) {
+		if (slab->next == NULL && slab->previous == NULL)
+			return; /* keep one of each size */
+		remove_partial(self, slab);
+	}
+	if (!slab->is_shared) {
+		release(slab);
+		return;
+	}
+	/* A window may be reading it: the background thread releases it, as if others had emptied it. */
+	struct cgc__header *cells = slab->free;
+	slab->free = NULL;
+	slab->used = slab->bumped;
+	/* REMOTE.w. Pairs: REMOTE.r in all_cells_remote(). */
+	atomic_store_explicit(&slab->remote, cells, memory_order_release);
+	return_slab(self, slab);
+}
+
+static void collect_returned(struct cgc__context *self)
+{
+	/* No order needed to look; RETURNED.r if there is something. Pairs: RETURNED.w in return_slab(). */
+	if (atomic_load_explicit(&self->returned, memory_order_relaxed) == NULL)
+		return;
+	/* RETURNED.r. Pairs: RETURNED.w in return_slab(). */
+	struct cgc__slab *slab = atomic_exchange_explicit(&self->returned, NULL, memory_order_acquire);
+	while (slab != NULL) {
+		struct cgc__slab *next = slab->returned_next;
+		collect_remote(slab);
+		if (slab->size_class == CGC__CLASS_LARGE)
+			retire_empty(self, slab);
+		else if (!slab->is_partial && !cgc__slab_is_held(slab, CGC__HOLD_CURRENT))
+			add_partial(self, slab);
+		slab = next;
+	}
 }
 
 /* A slab with a free cell becomes the current one. */
@@ -264,17 +300,6 @@ struct cgc__header *cgc__slab_take(struct cgc__context *self, size_t cell_bytes)
 	return header;
 }
 
-static void return_slab(struct cgc__context *context, struct cgc__slab *slab)
-{
-	/* No order needed: the exchange below checks it. */
-	struct cgc__slab *head = atomic_load_explicit(&context->returned, memory_order_relaxed);
-	do {
-		slab->returned_next = head;
-		/* RETURNED.w. Pairs: RETURNED.r in collect_returned() and cgc__slab_release_retired(). */
-	} while (!atomic_compare_exchange_weak_explicit(&context->returned, &head, slab, memory_order_release,
-	                                                memory_order_relaxed));
-}
-
 static void give_remote(struct cgc__slab *slab, struct cgc__header *header)
 {
 	struct cgc__context *context = slab->context;
@@ -292,29 +317,6 @@ static void give_remote(struct cgc__slab *slab, struct cgc__header *header)
 	 * found the slab in `returned`. */
 	if (head == NULL)
 		return_slab(context, slab);
-}
-
-/* Owner: an empty slab that it has no reason to keep. */
-static void retire_empty(struct cgc__context *self, struct cgc__slab *slab)
-{
-	if (cgc__slab_is_held(slab, CGC__HOLD_CURRENT | CGC__HOLD_TOUCHED | CGC__HOLD_ELDER))
-		return;
-	if (slab->is_partial) {
-		if (slab->next == NULL && slab->previous == NULL)
-			return; /* keep one of each size */
-		remove_partial(self, slab);
-	}
-	if (!slab->is_shared) {
-		release(slab);
-		return;
-	}
-	/* A window may be reading it: the background thread releases it, as if others had emptied it. */
-	struct cgc__header *cells = slab->free;
-	slab->free = NULL;
-	slab->used = slab->bumped;
-	/* REMOTE.w. Pairs: REMOTE.r in all_cells_remote(). */
-	atomic_store_explicit(&slab->remote, cells, memory_order_release);
-	return_slab(self, slab);
 }
 
 /* Owner: keeps the slab for `reason`, in that list. */

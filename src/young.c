@@ -145,15 +145,13 @@ static size_t partition(struct set *set)
 	return dead;
 }
 
-/* Empties the lists of slabs; survivors of 0 go to 1. Slabs that are allocated from get back on the list at
- * their next allocation. */
+/* Survivors of 0 go to 1, those of 1 are published. Empties the list of touched slabs: those that are allocated
+ * from get back on it at their next allocation. */
 static void age(struct cgc__context *self, struct set *set, size_t dead, int generation)
 {
-	struct cgc__slab *touched = self->touched, *elder = NULL;
+	struct cgc__slab *touched = self->touched;
 	self->touched = NULL;
 	if (generation == 1) {
-		elder = self->elder;
-		self->elder = NULL;
 		for (size_t i = dead; i < set->count; i++) {
 			if (cgc__count_bias(cgc__header_of(set->objects[i])) == self->private_bias)
 				cgc__publish_graph(self, set->objects[i], 0, 0);
@@ -171,6 +169,13 @@ static void age(struct cgc__context *self, struct set *set, size_t dead, int gen
 		next = touched->touched_next;
 		cgc__slab_let_go(self, touched, CGC__HOLD_TOUCHED);
 	}
+}
+
+/* After the dead of generation 1 are gone: until then their cells' generation has to be cleared. */
+static void empty_elder(struct cgc__context *self)
+{
+	struct cgc__slab *elder = self->elder;
+	self->elder = NULL;
 	for (struct cgc__slab *next; elder != NULL; elder = next) {
 		next = elder->elder_next;
 		cgc__slab_let_go(self, elder, CGC__HOLD_ELDER);
@@ -292,6 +297,8 @@ long cgc__young_collect(struct cgc__context *self, int generation)
 	}
 	age(self, &set, dead, generation);
 	kill(self, &set, dead);
+	if (generation == 1)
+		empty_elder(self);
 	uint64_t collected = self->freed_tracked - freed_before;
 	uint64_t resurrected = condemned > collected ? condemned - collected : 0;
 	self->young_count[0] = 0;

@@ -199,6 +199,7 @@ static struct target *upgrade(struct worker *worker)
 	if (target == NULL)
 		return NULL;
 	CHECK_TARGET(target, record);
+	worker->checked++;
 	if (count_of(&record->finalized) != 0 || count_of(&record->destroyed) != 0)
 		VIOLATED("a weak reference answered target %#" PRIx64 " after it died", record->number);
 	if (count_of(&record->callbacks) != 0)
@@ -238,10 +239,10 @@ static void race(struct worker *worker)
 			if (target != NULL)
 				drop_upgraded(target);
 			held[hand] = upgrade(worker);
-		} else if (dice < 75) {
+		} else if (dice < 54) {
 			/* What is lost here is reachable only through weak references from now on. */
 			cgc_release(cgc_exchange(CGC_ROOT, &roots[below(worker, ROOTS)], NULL));
-		} else if (dice < 80 && target != NULL) {
+		} else if (dice < 70 && target != NULL) {
 			cgc_store(CGC_ROOT, &roots[below(worker, ROOTS)], target);
 		} else if (dice < 88 && target != NULL) {
 			use_own_weak(target);

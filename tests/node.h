@@ -228,6 +228,13 @@ UNUSED static uint64_t live(void)
 	return stats_now().objects_live - live_before;
 }
 
+/* Collects until nothing is left, where deaths follow from deaths; gives up when that takes too long. */
+UNUSED static void settle(void)
+{
+	for (int i = 0; i < 1000 && live() > 0; i++)
+		cgc_collect(2);
+}
+
 UNUSED static int start_with(const char *options)
 {
 	int error = cgc_start(options);

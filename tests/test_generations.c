@@ -179,6 +179,31 @@ static void a_ring_of_generation_1_dies_in_its_collection_only(UNUSED void **sta
 	assert_int_equal(live(), 0);
 }
 
+/* The cells of a slab remember the generation of what is in them, not of what was. */
+static void memory_of_an_older_object_is_young_again(UNUSED void **state)
+{
+	for (int round = 0; round < 3; round++) {
+		/* All generations, and ways to die, in turn. */
+		struct node *ring = make_ring(500), *chain = make_chain(500);
+		for (struct node *node = chain; node != NULL; node = peek(node, 0))
+			assert_int_equal(cgc_generation(node), 0);
+		struct node *member = ring;
+		do {
+			assert_int_equal(cgc_generation(member), 0);
+			member = peek(member, 0);
+		} while (member != ring);
+		cgc_collect(0);
+		if (round == 2)
+			cgc_collect(1);
+		cgc_release(chain);
+		cgc_release(ring);
+		assert_int_equal(cgc_collect(round < 2 ? 1 : 2), 500);
+		assert_int_equal(live(), 0);
+	}
+	cgc_release(make_ring(1500));
+	assert_int_equal(cgc_collect(0), 1500);
+}
+
 static void a_ring_across_both_young_generations_dies_with_the_older(UNUSED void **state)
 {
 	struct node *old = make(1);
@@ -326,6 +351,7 @@ int main(void)
 		TEST(a_failed_compare_exchange_may_publish_but_loses_nothing),
 		TEST(a_ring_of_private_objects_dies_in_the_local_collection),
 		TEST(a_ring_of_generation_1_dies_in_its_collection_only),
+		TEST(memory_of_an_older_object_is_young_again),
 		TEST(a_ring_across_both_young_generations_dies_with_the_older),
 		TEST(collecting_2_collects_the_young_too),
 		TEST(what_is_referred_to_from_outside_of_the_generation_survives),

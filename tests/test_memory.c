@@ -8,7 +8,7 @@
 static node_ref root;
 static atomic_int handled;
 
-enum { LAST_FAILURE = 120 };
+enum { LAST_FAILURE = IS_SANITIZED ? 40 : 120 };
 
 /* Has something to give back, so to say. */
 static bool try_again(size_t bytes)

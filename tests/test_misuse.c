@@ -280,7 +280,7 @@ static void a_freed_object_is_not_used_unnoticed(UNUSED void **state)
 	assert_aborts("store_freed_in_root", "debug=1", "cgc_store", "node");
 	assert_aborts("exchange_in_freed", "debug=1", "cgc_exchange", "node");
 	assert_aborts("publish_freed", "debug=1", "cgc_publish", "node");
-	assert_aborts("weak_to_freed", "debug=1", "cgc_", "node");
+	assert_aborts("weak_to_freed", "debug=1", "cgc_weak_new", "node");
 }
 
 static void a_private_object_is_not_touched_by_another_thread_unnoticed(UNUSED void **state)

@@ -357,8 +357,8 @@ static void stopping_counts_what_is_alive_and_leaves_it_readable(UNUSED void **s
 	cgc_publish(garbage);
 	cgc_release(garbage);
 	assert_int_equal(cgc_stop(), live_before + 3);
+	/* Any call would start it again, with default options. */
 	node_check(ring);
-	node_check(peek(ring, 0));
 	/* live_before is that of the first start. */
 	assert_int_equal(cgc_start("enable=0,poison=1"), 0);
 	node_check(ring);

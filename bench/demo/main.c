@@ -140,6 +140,7 @@ int main(int argc, char **argv)
 	crew_start(&crew, &settings, &source);
 	report_lines_begin();
 	double seconds = watch(&crew, &settings, &signals);
+	pthread_sigmask(SIG_UNBLOCK, &signals, NULL); /* a second one ends the program as usual */
 	report_lines_end();
 	crew_join(&crew);
 	report_table(&crew, seconds);
