@@ -14,7 +14,8 @@
 
 /* What is reported is items per second of the time measured: the processor time of the calling thread, if the
  * benchmark does not say otherwise. */
-template <typename Loop> benchmark::internal::Benchmark *add_loop(const std::string &name, long items, Loop loop)
+template <typename Loop>
+benchmark::internal::Benchmark *add_loop(const std::string &name, long items, Loop loop)
 {
 	return benchmark::RegisterBenchmark(name.c_str(), [items, loop](benchmark::State &state) {
 		for (auto _ : state)

@@ -28,8 +28,7 @@ using pointer = std::shared_ptr<payload>;
 void add_holding(const std::string &name, holding how, bool is_cyclic, size_t count)
 {
 	benchmark::RegisterBenchmark(
-		("count/" + name + "/cgc/" + std::to_string(count)).c_str(),
-		[=](benchmark::State &state) {
+		("count/" + name + "/cgc/" + std::to_string(count)).c_str(), [=](benchmark::State &state) {
 			/* Nobody ever gives these back. */
 			static holder *immortals = holder_new(HOLD_IMMORTAL, true, ROTATION);
 			holder *held = how == HOLD_IMMORTAL ? immortals : holder_new(how, is_cyclic, count);
@@ -56,34 +55,32 @@ void add_count()
 		add_holding("foreign", HOLD_FOREIGN, true, count);
 		add_holding("foreign_acyclic", HOLD_FOREIGN, false, count);
 		add_holding("immortal", HOLD_IMMORTAL, true, count);
-		benchmark::RegisterBenchmark(
-			("count/copy/shared_ptr/" + std::to_string(count)).c_str(), [count](benchmark::State &state) {
-				std::vector<pointer> objects;
-				for (size_t i = 0; i < count; i++)
-					objects.push_back(std::make_shared<payload>());
-				for (auto _ : state)
-					loop_shared(objects.data(), count - 1);
-				state.SetItemsProcessed(state.iterations() * LOOP);
-			});
+		benchmark::RegisterBenchmark(("count/copy/shared_ptr/" + std::to_string(count)).c_str(),
+		                             [count](benchmark::State &state) {
+						     std::vector<pointer> objects;
+						     for (size_t i = 0; i < count; i++)
+							     objects.push_back(std::make_shared<payload>());
+						     for (auto _ : state)
+							     loop_shared(objects.data(), count - 1);
+						     state.SetItemsProcessed(state.iterations() * LOOP);
+					     });
 	}
-	benchmark::RegisterBenchmark("count/contended/cgc/1",
-	                             [](benchmark::State &state) {
-					     for (auto _ : state)
-						     loop_count(holder_objects(contended), 0);
-					     state.SetItemsProcessed(state.iterations() * LOOP);
-				     })
-		->Setup([](const benchmark::State &) { contended = holder_new(HOLD_FOREIGN, true, 1); })
-		->Teardown([](const benchmark::State &) { holder_free(contended); })
-		->Threads(2);
-	benchmark::RegisterBenchmark("count/contended/shared_ptr/1",
-	                             [](benchmark::State &state) {
-					     for (auto _ : state)
-						     loop_shared(contended_shared, 0);
-					     state.SetItemsProcessed(state.iterations() * LOOP);
-				     })
-		->Setup([](const benchmark::State &) {
-			contended_shared = new pointer(std::make_shared<payload>());
-		})
-		->Teardown([](const benchmark::State &) { delete contended_shared; })
-		->Threads(2);
+	benchmark::RegisterBenchmark("count/contended/cgc/1", [](benchmark::State &state) {
+		for (auto _ : state)
+			loop_count(holder_objects(contended), 0);
+		state.SetItemsProcessed(state.iterations() * LOOP);
+	})->Setup([](const benchmark::State &) {
+		  contended = holder_new(HOLD_FOREIGN, true, 1);
+	  })->Teardown([](const benchmark::State &) {
+		    holder_free(contended);
+	    })->Threads(2);
+	benchmark::RegisterBenchmark("count/contended/shared_ptr/1", [](benchmark::State &state) {
+		for (auto _ : state)
+			loop_shared(contended_shared, 0);
+		state.SetItemsProcessed(state.iterations() * LOOP);
+	})->Setup([](const benchmark::State &) {
+		  contended_shared = new pointer(std::make_shared<payload>());
+	  })->Teardown([](const benchmark::State &) {
+		    delete contended_shared;
+	    })->Threads(2);
 }

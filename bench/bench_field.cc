@@ -73,7 +73,7 @@ struct graph {
 	holder *objects, *values;
 
 	graph(holding how_objects, holding how_values)
-		: objects(holder_new(how_objects, true, ROTATION)), values(holder_new(how_values, true, ROTATION))
+	    : objects(holder_new(how_objects, true, ROTATION)), values(holder_new(how_values, true, ROTATION))
 	{
 		fields_fill(holder_objects(objects), ROTATION - 1, holder_objects(values));
 	}
@@ -86,8 +86,7 @@ struct graph {
 	}
 };
 
-template <typename Loop>
-benchmark::internal::Benchmark *add_graph(const char *name, holding how, Loop loop)
+template <typename Loop> benchmark::internal::Benchmark *add_graph(const char *name, holding how, Loop loop)
 {
 	return benchmark::RegisterBenchmark(name, [how, loop](benchmark::State &state) {
 		graph made(how, how);
@@ -152,7 +151,8 @@ void add_field()
 	add_graph("field/load_foreign/cgc/64", HOLD_FOREIGN, load);
 	add_graph("field/section_borrow/cgc/64", HOLD_OWNER,
 	          [](void **objects, void **) { loop_section_borrow(objects, mask); });
-	add_graph("field/borrow/cgc/64", HOLD_OWNER, [](void **objects, void **) { loop_borrow(objects, mask); });
+	add_graph("field/borrow/cgc/64", HOLD_OWNER,
+	          [](void **objects, void **) { loop_borrow(objects, mask); });
 	add_loop("field/section/cgc/1", LOOP, loop_section);
 
 	benchmark::RegisterBenchmark("field/store_private/shared_ptr/64", [](benchmark::State &state) {
@@ -161,8 +161,9 @@ void add_field()
 			loop_store_shared(fields.data(), values.data(), mask);
 		state.SetItemsProcessed(state.iterations() * LOOP);
 	});
-	add_atomic("field/store_published/shared_ptr/64",
-	           [](atomic_pointer *fields, const pointer *values) { loop_store_atomic(fields, values, mask); });
+	add_atomic("field/store_published/shared_ptr/64", [](atomic_pointer *fields, const pointer *values) {
+		loop_store_atomic(fields, values, mask);
+	});
 	add_atomic("field/store_fresh/shared_ptr/64", [](atomic_pointer *fields, const pointer *) {
 		loop_store_fresh_atomic(fields, mask);
 	})->MeasureProcessCPUTime();

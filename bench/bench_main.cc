@@ -66,10 +66,12 @@ int main(int argc, char **argv)
 	if (benchmark::ReportUnrecognizedArguments(count, arguments.data()))
 		return 1;
 	benchmark::AddCustomContext("header_bytes", std::to_string(header_bytes()));
-	benchmark::AddCustomContext("jemalloc", std::string(JEMALLOC_VERSION, std::strcspn(JEMALLOC_VERSION, "-")));
+	benchmark::AddCustomContext("jemalloc",
+	                            std::string(JEMALLOC_VERSION, std::strcspn(JEMALLOC_VERSION, "-")));
 	unsigned version = bdwgc_version();
-	benchmark::AddCustomContext("bdwgc", std::to_string(version >> 16) + "." + std::to_string(version >> 8 & 255) +
-	                                             "." + std::to_string(version & 255));
+	benchmark::AddCustomContext("bdwgc", std::to_string(version >> 16) + "." +
+	                                             std::to_string(version >> 8 & 255) + "." +
+	                                             std::to_string(version & 255));
 	benchmark::AddCustomContext("compiler", __VERSION__);
 	add_count();
 	add_alloc();

@@ -16,7 +16,7 @@ class busy_reader
 	std::atomic<bool> is_running{false}, is_over{false};
 	std::thread thread;
 
-public:
+      public:
 	explicit busy_reader(const urcu_flavour &flavour)
 	{
 		thread = std::thread([this, &flavour] {
@@ -42,24 +42,29 @@ public:
 void add_flavour(const urcu_flavour &flavour)
 {
 	std::string name = flavour.name;
-	benchmark::RegisterBenchmark(("urcu/section/" + name + "/1").c_str(), [&flavour](benchmark::State &state) {
-		flavour.enter();
-		for (auto _ : state)
-			flavour.loop();
-		flavour.leave();
-		state.SetItemsProcessed(state.iterations() * LOOP);
-	});
-	benchmark::RegisterBenchmark(("urcu/grace_idle/" + name + "/1").c_str(), [&flavour](benchmark::State &state) {
-		for (auto _ : state)
-			flavour.synchronize();
-		state.SetItemsProcessed(state.iterations());
-	})->UseRealTime();
-	benchmark::RegisterBenchmark(("urcu/grace_busy/" + name + "/1").c_str(), [&flavour](benchmark::State &state) {
-		busy_reader reader(flavour);
-		for (auto _ : state)
-			flavour.synchronize();
-		state.SetItemsProcessed(state.iterations());
-	})->UseRealTime();
+	benchmark::RegisterBenchmark(("urcu/section/" + name + "/1").c_str(),
+	                             [&flavour](benchmark::State &state) {
+					     flavour.enter();
+					     for (auto _ : state)
+						     flavour.loop();
+					     flavour.leave();
+					     state.SetItemsProcessed(state.iterations() * LOOP);
+				     });
+	benchmark::RegisterBenchmark(("urcu/grace_idle/" + name + "/1").c_str(),
+	                             [&flavour](benchmark::State &state) {
+					     for (auto _ : state)
+						     flavour.synchronize();
+					     state.SetItemsProcessed(state.iterations());
+				     })
+		->UseRealTime();
+	benchmark::RegisterBenchmark(("urcu/grace_busy/" + name + "/1").c_str(),
+	                             [&flavour](benchmark::State &state) {
+					     busy_reader reader(flavour);
+					     for (auto _ : state)
+						     flavour.synchronize();
+					     state.SetItemsProcessed(state.iterations());
+				     })
+		->UseRealTime();
 }
 
 } // namespace

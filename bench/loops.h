@@ -30,9 +30,9 @@ extern "C" {
 /* ---- loops_count.c: retain and release ---- */
 
 enum holding {
-	HOLD_PRIVATE,   /* made by the calling thread, and its alone */
-	HOLD_OWNER,     /* the same, published */
-	HOLD_FOREIGN,   /* made and published by another thread, which is alive and sleeps */
+	HOLD_PRIVATE, /* made by the calling thread, and its alone */
+	HOLD_OWNER,   /* the same, published */
+	HOLD_FOREIGN, /* made and published by another thread, which is alive and sleeps */
 	HOLD_IMMORTAL,
 };
 
@@ -76,10 +76,10 @@ void fields_clear(void **objects, size_t mask);
 /* BATCH objects in rings of `length`, made, dropped and collected; returns how many were. */
 long rings_cgc(size_t length);
 void rings_malloc(size_t length);
-/* `rings` rings of RING published objects each, held by a handle each. */
+/* `count` rings of RING published objects each, held by a handle each. */
 #define RING 10
 struct rings;
-struct rings *rings_hold(size_t rings);
+struct rings *rings_hold(size_t count);
 void rings_drop(struct rings *rings);
 /* A look at the whole old generation; returns how many objects it freed. */
 long rings_look(void);

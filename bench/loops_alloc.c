@@ -9,16 +9,20 @@
 #include "node.h"
 
 static struct cgc_type cyclic_types[] = {
-#define TYPE(bytes)                                                                                              \
-	{.name = "node" #bytes,                                                                                  \
-	 .size = (bytes),                                                                                        \
-	 CGC_FIELDS({offsetof(struct node, next), "next"}, {sizeof(void *), "other"})}
+#define TYPE(bytes)                                                                          \
+	{                                                                                    \
+		.name = "node" #bytes, .size = (bytes),                                      \
+		CGC_FIELDS({offsetof(struct node, next), "next"}, {sizeof(void *), "other"}) \
+	}
 	TYPE(16), TYPE(32), TYPE(48), TYPE(64), TYPE(128), TYPE(256), TYPE(512), TYPE(1024),
 #undef TYPE
 };
 
 static struct cgc_type leaf_types[] = {
-#define TYPE(bytes) {.name = "leaf" #bytes, .size = (bytes)}
+#define TYPE(bytes)                                    \
+	{                                              \
+		.name = "leaf" #bytes, .size = (bytes) \
+	}
 	TYPE(16), TYPE(32), TYPE(48), TYPE(64), TYPE(128), TYPE(256), TYPE(512), TYPE(1024),
 #undef TYPE
 };

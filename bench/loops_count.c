@@ -68,7 +68,8 @@ struct holder *holder_new(enum holding holding, bool is_cyclic, size_t count)
 		fprintf(stderr, "bench: no memory for the objects of a loop\n");
 		exit(1);
 	}
-	*holder = (struct holder){.holding = holding, .is_cyclic = is_cyclic, .count = count, .objects = objects};
+	*holder =
+		(struct holder){.holding = holding, .is_cyclic = is_cyclic, .count = count, .objects = objects};
 	if (holding != HOLD_FOREIGN) {
 		make(holder);
 		return holder;

@@ -3,8 +3,10 @@
  * liburcu's bp flavour. Each has a file of its own, because their headers exclude each other.
  * Registers threads by itself.
  */
+#ifndef __clang_analyzer__ /* does not know that registering sets the pointer to the reader */
 #define URCU_INLINE_SMALL_FUNCTIONS
 #define _LGPL_SOURCE
+#endif
 #include <urcu/urcu-bp.h>
 
 #include "loops.h"

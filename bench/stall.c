@@ -163,11 +163,11 @@ static void add(struct durations *sum, const struct durations *durations)
 		sum->longest_own = durations->longest_own;
 }
 
-#define TIMED(durations, ...)                                          \
-	do {                                                           \
-		uint64_t began = now(CLOCK_MONOTONIC);                 \
-		__VA_ARGS__;                                           \
-		record((durations), now(CLOCK_MONOTONIC) - began);     \
+#define TIMED(durations, ...)                                      \
+	do {                                                       \
+		uint64_t began = now(CLOCK_MONOTONIC);             \
+		__VA_ARGS__;                                       \
+		record((durations), now(CLOCK_MONOTONIC) - began); \
 	} while (0)
 
 static void print_row(const char *name, const struct durations *durations)
@@ -176,26 +176,39 @@ static void print_row(const char *name, const struct durations *durations)
 	printf("%-26s %11llu", name, (unsigned long long)durations->count);
 	for (size_t i = 0; i < sizeof(fractions) / sizeof(fractions[0]); i++)
 		printf(" %8.2f", (double)percentile(durations, fractions[i]) / 1e3);
-	printf(" %9.1f %7llu %9llu %10llu\n", (double)durations->max / 1e3, (unsigned long long)durations->waited,
-	       (unsigned long long)durations->computed, (unsigned long long)durations->preempted);
+	printf(" %9.1f %7llu %9llu %10llu\n", (double)durations->max / 1e3,
+	       (unsigned long long)durations->waited, (unsigned long long)durations->computed,
+	       (unsigned long long)durations->preempted);
 }
 
 /* ---- the heap ---- */
 
-static struct node *ring(void)
+enum { NEW, STORE_PRIVATE, LOAD, STORE_PUBLISHED, BORROW, REPLACE, RELEASE, CALLS };
+
+static const char *const call_names[CALLS] = {
+	"new",     "store, private", "load", "store, publishes", "borrow in a section", "store, drops a ring",
+	"release",
+};
+
+static struct node *ring(struct durations calls[CALLS])
 {
-	struct node *first = cgc_new(&node_type), *last = first;
+	struct node *first, *last, *node;
+	TIMED(&calls[NEW], first = cgc_new(&node_type));
+	last = first;
 	for (int i = 1; i < RING; i++) {
-		struct node *node = cgc_new(&node_type);
-		cgc_store_consume(last, &last->next, node);
+		TIMED(&calls[NEW], node = cgc_new(&node_type));
+		TIMED(&calls[STORE_PRIVATE], cgc_store_consume(last, &last->next, node));
 		last = node;
 	}
-	cgc_store(last, &last->next, first);
+	TIMED(&calls[STORE_PRIVATE], cgc_store(last, &last->next, first));
 	return first;
 }
 
 static void build(size_t objects)
 {
+	static struct durations ignored[CALLS];
+	since = moment();
+	until_moment = BATCH;
 	table_count = (objects + RING * TABLE - 1) / (RING * TABLE);
 	tables = calloc(table_count, sizeof(struct table *));
 	if (tables == NULL) {
@@ -207,7 +220,7 @@ static void build(size_t objects)
 		tables[i]->length = TABLE;
 		cgc_publish(tables[i]);
 		for (size_t j = 0; j < TABLE; j++)
-			cgc_store_consume(tables[i], &tables[i]->items[j], ring());
+			cgc_store_consume(tables[i], &tables[i]->items[j], ring(ignored));
 	}
 }
 
@@ -231,12 +244,6 @@ static void spin(struct durations *spins, uint64_t end)
 		for (int i = 0; i < BATCH; i++)
 			TIMED(spins, __asm__ volatile(""));
 }
-
-enum { NEW, STORE_PRIVATE, LOAD, STORE_PUBLISHED, BORROW, REPLACE, RELEASE, CALLS };
-
-static const char *const call_names[CALLS] = {
-	"new", "store, private", "load", "store, publishes", "borrow in a section", "store, drops a ring", "release",
-};
 
 /* One round: an object is hung into a published ring, in place of the one that hung there; now and then a whole
  * ring, which becomes garbage, is replaced by a new one. The heap stays as large as it is. */
@@ -267,7 +274,7 @@ static void call(struct durations calls[CALLS], uint64_t end)
 			TIMED(&calls[RELEASE], cgc_release(fresh));
 			TIMED(&calls[RELEASE], cgc_release(node));
 			if (i % 16 == 0) {
-				struct node *other = ring();
+				struct node *other = ring(calls);
 				TIMED(&calls[REPLACE], cgc_store_consume(table, &table->items[item], other));
 			}
 		}
@@ -309,29 +316,33 @@ int main(int argc, char **argv)
 	atomic_store_explicit(&is_over, true, memory_order_relaxed);
 	pthread_join(looker, NULL);
 
-	printf("Microseconds of each call, with what two looks at the clock take. %zu objects live, the detector "
-	       "always at work.\n\n", objects);
+	printf("Microseconds of each call, with what two looks at the clock take. %zu objects live, the "
+	       "detector "
+	       "always at work.\n\n",
+	       objects);
 	printf("%-26s %11s %8s %8s %8s %8s %9s   over 1 ms:\n", "", "", "", "", "", "", "");
-	printf("%-26s %11s %8s %8s %8s %8s %9s %7s %9s %10s\n", "", "calls", "p50", "p99", "p99.9", "p99.99", "max",
-	       "waited", "computed", "preempted");
+	printf("%-26s %11s %8s %8s %8s %8s %9s %7s %9s %10s\n", "", "calls", "p50", "p99", "p99.9", "p99.99",
+	       "max", "waited", "computed", "preempted");
 	print_row("no call", &spins);
 	for (int i = 0; i < CALLS; i++) {
 		print_row(call_names[i], &calls[i]);
 		add(&all, &calls[i]);
 	}
 	print_row("all calls", &all);
-	printf("\nLonger than 1 ms by the library: %llu of %llu calls",
-	       (unsigned long long)(all.waited + all.computed), (unsigned long long)all.count);
+	uint64_t own = all.waited + all.computed;
+	printf("\nLonger than 1 ms by the library: %llu of %llu calls", (unsigned long long)own,
+	       (unsigned long long)all.count);
 	if (all.longest_own > 0)
 		printf(", the longest %.3f ms", (double)all.longest_own / 1e6);
 	printf(".\nLongest slow path by the library's own clock (preemption included): %.3f ms.\n",
 	       (double)after.longest_stall_nanoseconds / 1e6);
-	printf("Detector meanwhile: %llu looks (%llu given up), %llu objects freed as cyclic garbage; %llu waiting at "
+	unsigned long long windows = after.windows - before.windows;
+	unsigned long long aborted = after.windows_aborted - before.windows_aborted;
+	unsigned long long freed = after.objects_freed_by_detector - before.objects_freed_by_detector;
+	printf("Detector meanwhile: %llu looks (%llu given up), %llu objects freed as cyclic garbage; %llu "
+	       "waiting at "
 	       "the end.\n",
-	       (unsigned long long)(after.windows - before.windows),
-	       (unsigned long long)(after.windows_aborted - before.windows_aborted),
-	       (unsigned long long)(after.objects_freed_by_detector - before.objects_freed_by_detector),
-	       (unsigned long long)after.objects_waiting);
+	       windows, aborted, freed, (unsigned long long)after.objects_waiting);
 	printf("Requests for a whole look answered, both loops: %lu.\n", looks);
 	return 0;
 }

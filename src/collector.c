@@ -204,10 +204,13 @@ static long collect(struct cgc__context *self, bool whole)
 	add(&collector.collections, 1);
 	uint64_t took = cgc__report_now() - began - (self->callback_ns - callbacks);
 	add(&collector.nanoseconds, took);
-	/* A look that frees little may take a fifth of a processor, one that pays a half. */
-	bool pays = (freed + by_count) * 16 >= candidates;
-	uint64_t pause = pays ? took : 4 * took;
-	collector.not_before = cgc__report_now() + (pause > LOOK_NS ? pause : pays ? LOOK_NS / 8 : LOOK_NS);
+	/* A look that frees little may take a fifth of a processor, one that pays goes on at once. */
+	uint64_t found = freed + by_count, pause = 0;
+	if (found * 16 < candidates)
+		pause = 4 * took > LOOK_NS ? 4 * took : LOOK_NS;
+	else if (found * 4 < candidates)
+		pause = took;
+	collector.not_before = cgc__report_now() + (pause > LOOK_NS / 8 ? pause : LOOK_NS / 8);
 	if (whole)
 		collector.bytes_after_whole = live_bytes();
 	return (long)(freed + by_count);
@@ -314,6 +317,8 @@ static void set_defaults(void)
 int cgc_start(const char *options)
 {
 	int error;
+	if (cgc__self != NULL && (cgc__grace_in_section() || is_background || cgc__self->in_callback > 0))
+		cgc__report_misuse("cgc_start", NULL, "inside a read section or a callback: the library runs already");
 	pthread_mutex_lock(&collector.lock);
 	if (collector.running) {
 		pthread_mutex_unlock(&collector.lock);

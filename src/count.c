@@ -140,11 +140,16 @@ void cgc_immortalize(void *object)
 	cgc__count_saturate(cgc__header_of(object));
 }
 
-void cgc_publish(void *object)
+void cgc__count_publish(void *object, const char *function)
 {
 	struct cgc__context *self = cgc__thread_self();
-	if (check_kind(self, object, "cgc_publish"))
+	if (check_kind(self, object, function))
 		cgc__publish_graph(self, object, 0, 0);
+}
+
+void cgc_publish(void *object)
+{
+	cgc__count_publish(object, "cgc_publish");
 }
 
 void cgc_transfer(void *object)

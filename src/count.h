@@ -18,6 +18,7 @@ void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint6
 void cgc__count_add_suspect(struct cgc__context *self, void *object);
 void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t local);
 void cgc__count_saturate(struct cgc__header *header);
+void cgc__count_publish(void *object, const char *function);
 
 static inline uint32_t cgc__count_bias(const struct cgc__header *header)
 {

@@ -11,12 +11,6 @@
 #ifndef CGC_GRACE_H
 #define CGC_GRACE_H
 
-#define URCU_INLINE_SMALL_FUNCTIONS
-#define _LGPL_SOURCE
-#include <urcu/urcu-memb.h>
-
-#include "heap.h"
-
 #if defined(__SANITIZE_THREAD__)
 #define CGC__THREAD_SANITIZER 1
 #elif defined(__has_feature)
@@ -24,6 +18,14 @@
 #define CGC__THREAD_SANITIZER 1
 #endif
 #endif
+
+/* Inlined, liburcu's own plain accesses would be instrumented on one side only: calls then. */
+#ifndef CGC__THREAD_SANITIZER
+#define _LGPL_SOURCE
+#endif
+#include <urcu/urcu-memb.h>
+
+#include "heap.h"
 
 /* Two addresses that stand for the edges: sections ended, and grace periods begun. */
 extern char cgc__grace_ended, cgc__grace_began;

@@ -91,9 +91,16 @@ static void finalize_published(struct cgc__context *self, void *object)
 	/* No order needed: nobody else reaches it. Count first, so that it is never alive with none. */
 	atomic_fetch_add_explicit(&header->shared, CGC__SHARED_RETAIN, memory_order_relaxed);
 	/* DEAD.w: alive again. No order needed: made visible by whoever stores it. */
-	atomic_fetch_and_explicit(&header->shared, ~CGC__DEAD, memory_order_relaxed);
+	uint64_t alive = atomic_fetch_and_explicit(&header->shared, ~CGC__DEAD, memory_order_relaxed) & ~CGC__DEAD;
 	cgc__reclaim_run(self, type->finalize, object);
-	cgc__release(object);
+	/* DEAD.w: nobody but its finalizer could reach it, and its word has not moved, so nobody does now. Pairs: the
+	 * upgrade in weak.c. */
+	if (atomic_compare_exchange_strong_explicit(&header->shared, &alive,
+	                                            (alive + CGC__SHARED_RELEASE) | CGC__DEAD, memory_order_acq_rel,
+	                                            memory_order_relaxed))
+		list_dying(self, header);
+	else
+		cgc__release(object);
 }
 
 /* A child of a private object. */

@@ -162,8 +162,9 @@ static void add_partial(struct cgc__context *self, struct cgc__slab *slab)
 /* Owner: takes what others freed. */
 static void collect_remote(struct cgc__slab *slab)
 {
-	/* REMOTE.r: what the freeing thread wrote to the cell. Pairs: REMOTE.w in give_remote(). */
-	struct cgc__header *header = atomic_exchange_explicit(&slab->remote, NULL, memory_order_acquire);
+	/* REMOTE.r: what the freeing thread wrote to the cell. Release: our look at returned_next, before another
+	 * thread that finds the stack empty returns the slab again. Pairs: REMOTE.w in give_remote(). */
+	struct cgc__header *header = atomic_exchange_explicit(&slab->remote, NULL, memory_order_acq_rel);
 	while (header != NULL) {
 		/* No order needed: ours since the exchange. */
 		struct cgc__header *next = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);

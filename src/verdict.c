@@ -15,8 +15,6 @@
 #include "object.h"
 #include "window.h"
 
-/* A version repeats after 2^30 changes of one word: at 4 ns each, later than this. */
-#define WINDOW_LIMIT_NS UINT64_C(4000000000)
 /* Weak upgrades may undo a verdict so many times before the look is given up. */
 #define ATTEMPTS 8
 
@@ -68,21 +66,11 @@ static void condemn(struct cgc__window *window)
 	cgc__window_spread(window);
 }
 
-static bool has_changed(const struct cgc__member *member)
-{
-	const struct cgc__header *header = cgc__header_of(member->object);
-	/* COUNT.r, the second look, behind the grace period. Pairs: COUNT.w and MOVE.w. */
-	uint64_t local = atomic_load_explicit(&header->local, memory_order_acquire);
-	/* COUNT.r. Pairs: COUNT.w and MOVE.w. */
-	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
-	return local != member->local || (shared & ~CGC__CONDEMNED) != member->shared;
-}
-
 static void save_changed(struct cgc__context *self, struct cgc__window *window)
 {
 	for (uint32_t i = 0; i < window->member_count; i++) {
 		struct cgc__member *member = &window->members[i];
-		if (member->is_live || !has_changed(member))
+		if (member->is_live || !cgc__window_has_changed(member))
 			continue;
 		cgc__window_save(window, i);
 		/* It may be garbage all the same: another look, later. */
@@ -105,7 +93,7 @@ static bool settle(struct cgc__context *self, struct cgc__window *window)
 		if (attempt > 0)
 			begin_attempt();
 		cgc__grace_wait();
-		if (cgc__report_now() - window->began > WINDOW_LIMIT_NS)
+		if (cgc__report_now() - window->checked > CGC__WINDOW_LIMIT_NS)
 			break;
 		save_changed(self, window);
 		if (commit())

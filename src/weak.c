@@ -95,7 +95,7 @@ struct cgc_weak *cgc_weak_new(void *object, cgc_weak_callback *callback, void *a
 	if (!cgc__is_object(object))
 		cgc__report_misuse("cgc_weak_new", NULL, "not an object: there is nothing to refer to");
 	pthread_once(&once, start);
-	cgc_publish(object);
+	cgc__count_publish(object, "cgc_weak_new");
 	struct cgc_weak *weak = cgc__memory_get(sizeof(*weak), 0);
 	if (weak == NULL)
 		return NULL;

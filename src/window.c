@@ -152,11 +152,35 @@ static void copy_edges(struct cgc__window *window, uint32_t index, bool whole)
 	}
 }
 
-/* Others wait for grace periods while a large heap is copied. */
-static void tick(size_t done)
+bool cgc__window_has_changed(const struct cgc__member *member)
 {
-	if (done % TICK == TICK - 1)
-		cgc__grace_wait();
+	const struct cgc__header *header = cgc__header_of(member->object);
+	/* COUNT.r, another look. Pairs: COUNT.w and MOVE.w. */
+	uint64_t local = atomic_load_explicit(&header->local, memory_order_acquire);
+	/* COUNT.r. Pairs: COUNT.w and MOVE.w. */
+	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
+	return member->is_changed || local != member->local || (shared & ~CGC__CONDEMNED) != member->shared;
+}
+
+/* Notes what has changed so far; too late for that, the window decides nothing. */
+static void check_point(struct cgc__window *window)
+{
+	for (size_t i = 0; i < window->member_count; i++)
+		window->members[i].is_changed = cgc__window_has_changed(&window->members[i]);
+	uint64_t now = cgc__report_now();
+	if (now - window->checked > CGC__WINDOW_LIMIT_NS)
+		window->failed = true;
+	window->checked = now;
+}
+
+/* Others wait for grace periods while a large heap is copied. */
+static void tick(struct cgc__window *window, size_t done)
+{
+	if (done % TICK != TICK - 1)
+		return;
+	cgc__grace_wait();
+	if (cgc__report_now() - window->checked > CGC__WINDOW_CHECK_NS)
+		check_point(window);
 }
 
 static void take_suspects(struct cgc__window *window, struct cgc__context *self, struct cgc__context *context)
@@ -199,14 +223,14 @@ void cgc__window_open(struct cgc__context *self, struct cgc__window *window, boo
 	for (; context != NULL; context = context->next)
 		take_suspects(window, self, context);
 	cgc__grace_wait();
-	window->began = cgc__report_now();
+	window->checked = cgc__report_now();
 	size_t suspects = window->member_count;
 	if (whole) {
 		window->member_count = 0;
 		enter_whole(self, window);
 		for (size_t i = 0; i < window->member_count && !window->failed; i++) {
 			copy_edges(window, (uint32_t)i, true);
-			tick(i);
+			tick(window, i);
 		}
 		return;
 	}
@@ -218,7 +242,7 @@ void cgc__window_open(struct cgc__context *self, struct cgc__window *window, boo
 	}
 	for (size_t i = 0; i < window->member_count && !window->failed; i++) {
 		copy_edges(window, (uint32_t)i, false);
-		tick(i);
+		tick(window, i);
 	}
 }
 
@@ -267,7 +291,7 @@ void cgc__window_spread(struct cgc__window *window)
 static bool is_held(const struct cgc__member *member)
 {
 	uint32_t bias = cgc__count_bias(cgc__header_of(member->object));
-	return member->external != 0 || CGC__KIND(bias) == CGC__IMMORTAL ||
+	return member->external != 0 || member->is_changed || CGC__KIND(bias) == CGC__IMMORTAL ||
 	       (member->shared & (CGC__QUEUED | CGC__DEAD | CGC__GONE)) != 0;
 }
 

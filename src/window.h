@@ -21,6 +21,7 @@ struct cgc__member {
 	uint32_t first_edge;    /* its edges end where the next member's begin */
 	int32_t external;       /* count that no edge explains */
 	bool is_live;
+	bool is_changed;   /* a checkpoint has seen another word */
 	bool is_condemned; /* its weak references are held up */
 	bool is_kept;      /* dead, but a finalizer's object reaches it */
 };
@@ -34,7 +35,7 @@ struct cgc__window {
 	size_t stack_count, stack_capacity;
 	struct cgc__slab **slabs;
 	size_t slab_capacity;
-	uint64_t began; /* nanoseconds */
+	uint64_t checked; /* nanoseconds: when the words were last looked at */
 	bool failed;    /* out of memory: nothing is decided */
 };
 
@@ -43,6 +44,12 @@ struct cgc__window {
 void cgc__window_open(struct cgc__context *self, struct cgc__window *window, bool whole);
 void cgc__window_close(struct cgc__window *window);
 void cgc__window_free(struct cgc__window *window);
+
+/* A version repeats after 2^30 changes of one word, which take longer than this; so the words are looked at again
+ * at least so often. */
+#define CGC__WINDOW_CHECK_NS UINT64_C(1500000000)
+#define CGC__WINDOW_LIMIT_NS UINT64_C(4000000000)
+bool cgc__window_has_changed(const struct cgc__member *member);
 
 /* Trial deletion on the copy: afterwards is_live says who is held from outside. */
 void cgc__window_decide(struct cgc__window *window);
