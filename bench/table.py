@@ -71,7 +71,7 @@ TABLES = [
     ("Rings made, dropped and collected by their thread, an object (ratio to malloc and free by hand)",
      ["libcgc", "malloc", "bdwgc"],
      [(f"rings of {length}", rings(length)) for length in (2, 10, 1000)]),
-    ("The detector looks at the whole old generation, an object (ratio to a collection of bdwgc, which stops the program)",
+    ("The detector looks at all published objects, an object (ratio to a collection of bdwgc, which stops the program)",
      ["time", "computed, all threads"], [
         ("100,000 garbage, in rings of 10: found and freed",
          ["detector/garbage/cgc/100000", "computed_ns detector/garbage/cgc/100000"]),
@@ -149,6 +149,11 @@ def print_table(headings, rows, columns_right=True):
                                 for i, (cell, width) in enumerate(zip(row, widths))) + " |")
 
 
+def together(runs):
+    """How much of the time the threads of rows with several had processors: more they cannot have contended."""
+    return [run["cpu_time"] / (run["threads"] * run["real_time"]) for run in runs.values() if run["threads"] > 1]
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: table.py FILE.json")
@@ -159,7 +164,11 @@ def main():
     repetitions = max(run.get("repetitions", 1) for run in runs.values())
     print(f"\n{context['num_cpus']} processors of {context['mhz_per_cpu']} MHz; gcc {context['compiler']}, jemalloc "
           f"{context['jemalloc']}, bdwgc {context['bdwgc']}. Header {context['header_bytes']} bytes.\n"
-          f"Nanoseconds an operation, median of {repetitions} repetitions, interleaved in one process.")
+          f"Nanoseconds an operation, median of {repetitions} repetitions in one process. Load average before: "
+          f"{context['load_avg'][0]:.1f}.")
+    if together(runs):
+        print(f"The rows with two threads had both processors {min(1, min(together(runs))):.0%} of the time or more; "
+              "with less than 100 % there was less contention than there could be.")
     for title, headings, rows in TABLES:
         print(f"\n{title}\n")
         print_table(["ns"] + headings, [[label] + [text_of(runs, cell) for cell in cells] for label, cells in rows])

@@ -49,8 +49,8 @@
 
 /* A reference field. `node->next = p` does not compile, nor does `a->next = b->next`: a plain
  * assignment would lose a count. Use cgc_store() and its relatives. */
-#define cgc_ref(T)               \
-	union {                  \
+#define cgc_ref(T)                         \
+	union {                            \
 		_Atomic(void *) cgc__word; \
 		T *const cgc__type;        \
 	}
@@ -75,8 +75,8 @@ struct cgc_type {
 	size_t size;                    /* bytes of the struct, without the trailing array */
 	const struct cgc_field *fields; /* its reference fields: see CGC_FIELDS */
 	size_t field_count;
-	struct cgc_field trailing;      /* with CGC_TRAILING: the array, see CGC_FIELD */
-	unsigned flags;                 /* CGC_ACYCLIC, CGC_TRAILING */
+	struct cgc_field trailing; /* with CGC_TRAILING: the array, see CGC_FIELD */
+	unsigned flags;            /* CGC_ACYCLIC, CGC_TRAILING */
 	/* Called once in the life of an object, when it is about to die and still intact with all it
 	 * refers to; every weak reference to it answers NULL by then. It may resurrect the object by
 	 * storing or retaining it: then the object and all it reaches live on, and die later without
@@ -91,18 +91,18 @@ struct cgc_type {
 };
 
 /* One entry for `fields`; refuses members that are not cgc_ref(). */
-#define CGC_FIELD(structure, member)                                                             \
-	{                                                                                        \
+#define CGC_FIELD(structure, member)                                                                  \
+	{                                                                                             \
 		offsetof(structure, member) + 0 * sizeof(((structure *)0)->member.cgc__word), #member \
 	}
 /* The same for a trailing array. */
-#define CGC_TRAILING_FIELD(structure, member)                                                       \
-	{                                                                                           \
+#define CGC_TRAILING_FIELD(structure, member)                                                            \
+	{                                                                                                \
 		offsetof(structure, member) + 0 * sizeof(((structure *)0)->member[0].cgc__word), #member \
 	}
 /* In an initializer: `CGC_FIELDS(CGC_FIELD(struct node, next), CGC_FIELD(struct node, previous))`. */
-#define CGC_FIELDS(...)                                       \
-	.fields = (const struct cgc_field[]){__VA_ARGS__},    \
+#define CGC_FIELDS(...)                                    \
+	.fields = (const struct cgc_field[]){__VA_ARGS__}, \
 	.field_count = sizeof((const struct cgc_field[]){__VA_ARGS__}) / sizeof(struct cgc_field)
 
 /* ---------------------------------------------------------------------------------------------
@@ -171,8 +171,7 @@ CGC_API void cgc_immortalize(void *object);
 #define CGC_ROOT ((void *)0)
 
 /* What the field refers to: NULL, an immediate, or an owned reference. */
-#define cgc_load(object, field) \
-	((__typeof__((field)->cgc__type))cgc__load((object), &(field)->cgc__word))
+#define cgc_load(object, field) ((__typeof__((field)->cgc__type))cgc__load((object), &(field)->cgc__word))
 
 /* The same, borrowed and without counting: the fastest read of a shared graph. Only inside a read
  * section (RCU: McKenney, Slingwine 1998). Valid until the section ends; a private object of the
@@ -183,22 +182,21 @@ CGC_API void cgc_immortalize(void *object);
 /* Stores a value; the old one is released. `value` stays the caller's, the field gets a reference of
  * its own. Stored into a published object or a root, a private value is published first, with all it
  * reaches: cost linear in that. */
-#define cgc_store(object, field, value) \
-	cgc__store((object), &(field)->cgc__word, CGC__CHECKED(field, value))
+#define cgc_store(object, field, value) cgc__store((object), &(field)->cgc__word, CGC__CHECKED(field, value))
 
 /* The same, but consumes `value`: the cheap way to build graphs and to hand objects over. */
 #define cgc_store_consume(object, field, value) \
 	cgc__store_consume((object), &(field)->cgc__word, CGC__CHECKED(field, value))
 
 /* Puts `value`, consumed, into the field and returns the old value, owned. Atomic. */
-#define cgc_exchange(object, field, value)         \
-	((__typeof__((field)->cgc__type))cgc__exchange( \
-		(object), &(field)->cgc__word, CGC__CHECKED(field, value)))
+#define cgc_exchange(object, field, value)                                            \
+	((__typeof__((field)->cgc__type))cgc__exchange((object), &(field)->cgc__word, \
+	                                               CGC__CHECKED(field, value)))
 
 /* If the field holds `expected` (compared as a word; borrowed), stores `desired` as cgc_store() does
  * and returns true; otherwise changes nothing and returns false. Atomic, strong. The caller keeps
  * both. Without holding `expected` the comparison is open to ABA. */
-#define cgc_compare_exchange(object, field, expected, desired)                     \
+#define cgc_compare_exchange(object, field, expected, desired)                              \
 	cgc__compare_exchange((object), &(field)->cgc__word, CGC__CHECKED(field, expected), \
 	                      CGC__CHECKED(field, desired))
 
@@ -302,17 +300,17 @@ struct cgc_stats {
 	struct cgc_generation_stats generation[3];
 	uint64_t objects_allocated;
 	uint64_t objects_freed_by_count;
-	uint64_t objects_freed_locally;     /* by the collection of generations 0 and 1 */
+	uint64_t objects_freed_locally; /* by the collection of generations 0 and 1 */
 	uint64_t objects_freed_by_detector;
 	uint64_t objects_published;
-	uint64_t objects_live;              /* allocated and memory not yet given back */
-	uint64_t bytes_live;                /* the same in bytes, headers included */
-	uint64_t objects_waiting;           /* dead or dying, until a grace period has passed */
+	uint64_t objects_live;    /* allocated and memory not yet given back */
+	uint64_t bytes_live;      /* the same in bytes, headers included */
+	uint64_t objects_waiting; /* dead or dying, until a grace period has passed */
 	uint64_t bytes_waiting;
-	uint64_t bytes_reserved;            /* taken from jemalloc, for all purposes */
-	uint64_t suspects;                  /* waiting for the detector */
-	uint64_t windows;                   /* looks of the detector, whole or partial */
-	uint64_t windows_aborted;           /* because of time, memory or a weak upgrade */
+	uint64_t bytes_reserved;  /* taken from jemalloc, for all purposes */
+	uint64_t suspects;        /* waiting for the detector */
+	uint64_t windows;         /* looks of the detector, whole or partial */
+	uint64_t windows_aborted; /* because of time, memory or a weak upgrade */
 	uint64_t grace_periods;
 	uint64_t threads;                   /* attached now */
 	uint64_t longest_stall_nanoseconds; /* longest slow path of any call of a mutator, without user
@@ -335,8 +333,7 @@ CGC_API bool cgc_is_finalized(const void *object);
 CGC_API long cgc_reference_count(const void *object); /* exact only while nobody changes it */
 
 /* Calls visit for every object that `object` refers to, borrowed, inside a read section. */
-CGC_API void cgc_visit_references(void *object, void (*visit)(void *referent, void *argument),
-                                  void *argument);
+CGC_API void cgc_visit_references(void *object, void (*visit)(void *referent, void *argument), void *argument);
 
 /* p, after checking with debug=1 that it is NULL or of that type. */
 #define cgc_cast(p, T, type) ((T *)cgc__cast((p), (type)))

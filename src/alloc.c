@@ -60,7 +60,8 @@ static void *try_new(struct cgc_type *type, size_t trailing, const char *functio
 	struct cgc__context *self = cgc__thread_self();
 	uint16_t id = cgc__type_id(type, function);
 	if (trailing > 0 && (type->flags & CGC_TRAILING) == 0)
-		cgc__report_misuse(function, NULL, "the type has no trailing array: its objects end with the struct");
+		cgc__report_misuse(function, NULL,
+		                   "the type has no trailing array: its objects end with the struct");
 	return make(self, type, id, trailing);
 }
 
@@ -70,7 +71,8 @@ static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *
 		void *object = try_new(type, trailing, function);
 		if (__builtin_expect(object != NULL, 1))
 			return object;
-		if (!cgc__report_out_of_memory(sizeof(struct cgc__header) + type->size + trailing * sizeof(void *)))
+		if (!cgc__report_out_of_memory(sizeof(struct cgc__header) + type->size +
+		                               trailing * sizeof(void *)))
 			cgc__report_fatal(function, "out of memory", 0);
 	}
 }
@@ -150,10 +152,12 @@ void *cgc__cast(void *object, struct cgc_type *type)
 	if (cgc__heap.debug && cgc__is_object(object)) {
 		const struct cgc__header *header = cgc__header_of(object);
 		if (CGC__KIND(cgc__count_bias(header)) == CGC__FREE)
-			cgc__report_misuse("cgc_cast", object, "use after free: the object is dead and its memory given back");
+			cgc__report_misuse("cgc_cast", object,
+			                   "use after free: the object is dead and its memory given back");
 		if (cgc_type_of(object) != type) {
 			char what[256];
-			snprintf(what, sizeof(what), "wrong type: wanted %s: its fields are somewhere else", type->name);
+			snprintf(what, sizeof(what), "wrong type: wanted %s: its fields are somewhere else",
+			         type->name);
 			cgc__report_misuse("cgc_cast", object, what);
 		}
 	}

@@ -31,12 +31,12 @@ static struct {
 	pthread_t thread;
 	sem_t wake;
 	_Atomic(bool) woken, idle, stopping;
-	_Atomic(bool) whole_due;      /* by CPython's rule */
-	bool running;                 /* [lock] */
-	struct waiter *waiters;       /* [lock] threads in cgc_collect(2) that no look serves yet */
+	_Atomic(bool) whole_due; /* by CPython's rule */
+	bool running;            /* [lock] */
+	struct waiter *waiters;  /* [lock] threads in cgc_collect(2) that no look serves yet */
 	/* The background thread's own: */
 	struct cgc__window window;
-	uint64_t not_before;          /* time of the next automatic look */
+	uint64_t not_before; /* time of the next automatic look */
 	uint64_t bytes_after_whole;
 	_Atomic(uint64_t) collections, candidates, collected, resurrected, nanoseconds, windows, aborted;
 } collector = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
@@ -68,7 +68,8 @@ void cgc__collector_whole_due(void)
 	/* No order needed, in all of these: numbers that pace. */
 	unsigned threshold = atomic_load_explicit(&cgc__heap.threshold[2], memory_order_relaxed);
 	/* No order needed: as above. */
-	if (atomic_load_explicit(&cgc__heap.elder_collections, memory_order_relaxed) <= threshold || threshold == 0 ||
+	if (atomic_load_explicit(&cgc__heap.elder_collections, memory_order_relaxed) <= threshold ||
+	    threshold == 0 ||
 	    /* No order needed: as above. */
 	    atomic_load_explicit(&cgc__heap.promoted, memory_order_relaxed) <=
 	            /* No order needed: as above. */
@@ -170,7 +171,8 @@ static struct cgc__verdict_result look(struct cgc__context *self, bool whole)
 		add(&collector.aborted, 1);
 	if (whole && !result.aborted) {
 		/* No order needed, in all of these: numbers that pace. */
-		atomic_store_explicit(&cgc__heap.long_lived, result.candidates - result.freed, memory_order_relaxed);
+		atomic_store_explicit(&cgc__heap.long_lived, result.candidates - result.freed,
+		                      memory_order_relaxed);
 		/* No order needed: as above. */
 		atomic_store_explicit(&cgc__heap.promoted, 0, memory_order_relaxed);
 		/* No order needed: as above. */
@@ -318,7 +320,8 @@ int cgc_start(const char *options)
 {
 	int error;
 	if (cgc__self != NULL && (cgc__grace_in_section() || is_background || cgc__self->in_callback > 0))
-		cgc__report_misuse("cgc_start", NULL, "inside a read section or a callback: the library runs already");
+		cgc__report_misuse("cgc_start", NULL,
+		                   "inside a read section or a callback: the library runs already");
 	pthread_mutex_lock(&collector.lock);
 	if (collector.running) {
 		pthread_mutex_unlock(&collector.lock);
@@ -364,8 +367,9 @@ long cgc_collect(int generation)
 	if (generation < 2)
 		return cgc__young_collect(self, generation);
 	if (cgc__grace_in_section())
-		cgc__report_misuse("cgc_collect", NULL,
-		                   "generation 2 inside a read section: the collection would wait for the section's end");
+		cgc__report_misuse(
+			"cgc_collect", NULL,
+			"generation 2 inside a read section: the collection would wait for the section's end");
 	long freed = cgc__young_collect(self, 1);
 	return freed + wait_for_collection();
 }
@@ -374,7 +378,8 @@ size_t cgc_stop(void)
 {
 	struct cgc_stats stats;
 	if (cgc__grace_in_section() || is_background)
-		cgc__report_misuse("cgc_stop", NULL, "inside a read section or a callback: it would wait for itself");
+		cgc__report_misuse("cgc_stop", NULL,
+		                   "inside a read section or a callback: it would wait for itself");
 	if (!collector.running)
 		return 0;
 	cgc_collect(2);

@@ -14,10 +14,12 @@ static bool check_kind(struct cgc__context *self, const void *object, const char
 	case CGC__PRIVATE:
 		if (bias != self->private_bias)
 			cgc__report_misuse(function, object,
-			                   "private to another thread: publish, transfer or store it before handing it over");
+			                   "private to another thread: publish, transfer or store it before "
+			                   "handing it over");
 		return true;
 	case CGC__FREE:
-		cgc__report_misuse(function, object, "use after free: the object is dead and its memory given back");
+		cgc__report_misuse(function, object,
+		                   "use after free: the object is dead and its memory given back");
 	case CGC__DYING:
 		cgc__report_misuse(function, object, "the object is being destroyed: its memory goes away");
 	default:
@@ -76,7 +78,8 @@ void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t loc
 	atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE, memory_order_release);
 	/* COUNT.w: local is zero before shared stands for both. Acquire: as in cgc__count_shared_down().
 	 * Pairs: every read-modify-write of shared. */
-	uint64_t shared = atomic_fetch_or_explicit(&header->shared, CGC__MERGED, memory_order_acq_rel) | CGC__MERGED;
+	uint64_t shared =
+		atomic_fetch_or_explicit(&header->shared, CGC__MERGED, memory_order_acq_rel) | CGC__MERGED;
 	/* No order needed: only this thread takes it for its own. After the flag, so that UNBIASED without MERGED
 	 * always means a revocation; if it is IMMORTAL by now it stays so. */
 	uint32_t mine = self->biased_bias;
@@ -95,7 +98,8 @@ void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint6
 		return; /* a finalizer of its set is running: verdict.c decides */
 	bool merged = (shared & CGC__MERGED) != 0;
 	if (merged && count < 0)
-		cgc__report_misuse("cgc_release", object, "released more often than retained: it may be in use elsewhere");
+		cgc__report_misuse("cgc_release", object,
+		                   "released more often than retained: it may be in use elsewhere");
 	if (merged ? count == 0 : count < 0) {
 		if ((shared & CGC__QUEUED) != 0)
 			return; /* its consumer looks again */

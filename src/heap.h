@@ -52,23 +52,23 @@ enum cgc__kind {
 	CGC__DYING,    /* private, dead, on its thread's list */
 };
 #define CGC__KIND_BITS 3
-#define CGC__KIND(bias) ((enum cgc__kind)((bias) & 7))
+#define CGC__KIND(bias) ((enum cgc__kind)((bias)&7))
 #define CGC__BIAS(id, kind) ((uint32_t)(id) << CGC__KIND_BITS | (uint32_t)(kind))
 
 /* header.flags */
-#define CGC__UNTRACKED 1 /* of an acyclic type: never in a cycle */
-#define CGC__FINALIZED 2 /* its finalizer has been called */
-#define CGC__DESTROYED 4 /* published, dead and destroyed: only its memory waits */
+#define CGC__UNTRACKED 1      /* of an acyclic type: never in a cycle */
+#define CGC__FINALIZED 2      /* its finalizer has been called */
+#define CGC__DESTROYED 4      /* published, dead and destroyed: only its memory waits */
 #define CGC__CONDEMNED_ONCE 8 /* was garbage, and alive again for finalizers */
 
 /* shared: flags. While an object is private the word is scratch: publish.c and young.c. */
-#define CGC__MERGED UINT64_C(1)     /* local is 0 for ever: shared is the count */
-#define CGC__QUEUED UINT64_C(2)     /* in a pending queue: zero, or below zero and not merged */
-#define CGC__SUSPECT UINT64_C(4)    /* in a suspect queue */
-#define CGC__CONDEMNED UINT64_C(8)  /* weak upgrades settle with the verdict word */
-#define CGC__DEAD UINT64_C(16)      /* no reference can be made any more */
-#define CGC__HAS_WEAK UINT64_C(32)  /* look for weak references when it dies */
-#define CGC__GONE UINT64_C(64)      /* destroyed; whoever clears SUSPECT gives the memory back */
+#define CGC__MERGED UINT64_C(1)    /* local is 0 for ever: shared is the count */
+#define CGC__QUEUED UINT64_C(2)    /* in a pending queue: zero, or below zero and not merged */
+#define CGC__SUSPECT UINT64_C(4)   /* in a suspect queue */
+#define CGC__CONDEMNED UINT64_C(8) /* weak upgrades settle with the verdict word */
+#define CGC__DEAD UINT64_C(16)     /* no reference can be made any more */
+#define CGC__HAS_WEAK UINT64_C(32) /* look for weak references when it dies */
+#define CGC__GONE UINT64_C(64)     /* destroyed; whoever clears SUSPECT gives the memory back */
 #define CGC__SHARED_ONE (UINT64_C(1) << 8)
 #define CGC__SHARED_VERSION (UINT64_C(1) << 34)
 #define CGC__SHARED_RETAIN (CGC__SHARED_VERSION + CGC__SHARED_ONE)
@@ -108,27 +108,27 @@ struct cgc__context;
 #define CGC__HOLD_ELDER 4   /* in context.elder */
 
 struct cgc__slab {
-	struct cgc__context *context; /* [init] */
-	size_t bytes;                 /* [init] */
-	uint32_t cell_bytes;          /* [init] */
-	uint32_t cell_count;          /* [init] */
-	uint32_t reciprocal;          /* [init] ceil(2^32 / cell_bytes) */
-	uint32_t cells_offset;        /* [init] */
-	uint32_t size_class;          /* [init] */
-	uint32_t bumped;              /* [owner] cells never used begin here */
-	uint32_t used;                /* [owner] cells not in free, not above bumped */
-	uint32_t index;               /* [lock context.slabs_lock] in context.slabs */
-	struct cgc__header *free;     /* [owner] linked through local */
-	struct cgc__slab *next, *previous;   /* [owner] in context.partial */
-	struct cgc__slab *touched_next;      /* [owner] in context.touched */
-	struct cgc__slab *elder_next;        /* [owner] in context.elder */
-	bool is_partial;                     /* [owner] */
-	bool is_shared;                      /* [owner] has held a published object */
-	_Atomic(uint8_t) holds;              /* [atomic] written by the owner: why it still looks at the slab */
+	struct cgc__context *context;      /* [init] */
+	size_t bytes;                      /* [init] */
+	uint32_t cell_bytes;               /* [init] */
+	uint32_t cell_count;               /* [init] */
+	uint32_t reciprocal;               /* [init] ceil(2^32 / cell_bytes) */
+	uint32_t cells_offset;             /* [init] */
+	uint32_t size_class;               /* [init] */
+	uint32_t bumped;                   /* [owner] cells never used begin here */
+	uint32_t used;                     /* [owner] cells not in free, not above bumped */
+	uint32_t index;                    /* [lock context.slabs_lock] in context.slabs */
+	struct cgc__header *free;          /* [owner] linked through local */
+	struct cgc__slab *next, *previous; /* [owner] in context.partial */
+	struct cgc__slab *touched_next;    /* [owner] in context.touched */
+	struct cgc__slab *elder_next;      /* [owner] in context.elder */
+	bool is_partial;                   /* [owner] */
+	bool is_shared;                    /* [owner] has held a published object */
+	_Atomic(uint8_t) holds;            /* [atomic] written by the owner: why it still looks at the slab */
 	_Atomic(struct cgc__header *) remote; /* [atomic] cells freed by others, linked through local */
-	struct cgc__slab *returned_next;     /* [atomic context.returned] */
-	uint32_t *window_map;                /* [collector] per cell: index in the window + 1 */
-	_Atomic(uint8_t) generation[];       /* [atomic] owner writes 0 -> 1 -> 2, who frees writes 0 */
+	struct cgc__slab *returned_next;      /* [atomic context.returned] */
+	uint32_t *window_map;                 /* [collector] per cell: index in the window + 1 */
+	_Atomic(uint8_t) generation[];        /* [atomic] owner writes 0 -> 1 -> 2, who frees writes 0 */
 };
 
 /* ------------------------------------------------------------------------------------------------
@@ -150,11 +150,11 @@ struct cgc__chunk {
 };
 
 struct cgc__queue {
-	struct cgc__chunk *tail;        /* [owner] */
+	struct cgc__chunk *tail;            /* [owner] */
 	_Atomic(struct cgc__chunk *) first; /* [atomic] set once, by the owner's first push */
-	struct cgc__chunk *head;        /* [consumer] */
-	_Atomic(uint64_t) pushed;       /* [atomic] written by the owner */
-	_Atomic(uint64_t) popped;       /* [atomic] written by the consumer */
+	struct cgc__chunk *head;            /* [consumer] */
+	_Atomic(uint64_t) pushed;           /* [atomic] written by the owner */
+	_Atomic(uint64_t) popped;           /* [atomic] written by the consumer */
 };
 
 /* ------------------------------------------------------------------------------------------------
@@ -181,15 +181,15 @@ enum cgc__counter {
 };
 
 struct cgc__context {
-	uint32_t id;           /* [init] */
-	uint32_t private_bias; /* [init] of its private objects */
-	uint32_t biased_bias;  /* [init] of its published objects */
-	bool draining;         /* [owner] dying objects are being destroyed further up the stack */
-	bool collecting;       /* [owner] a young collection runs further up the stack */
-	bool polling;          /* [owner] its queue is being consumed further up the stack */
-	unsigned in_callback;  /* [owner] finalizers and callbacks on the stack */
-	uint64_t callback_ns;  /* [owner] time spent in them */
-	uint64_t freed_tracked; /* [owner] objects of cyclic types destroyed by this thread */
+	uint32_t id;              /* [init] */
+	uint32_t private_bias;    /* [init] of its private objects */
+	uint32_t biased_bias;     /* [init] of its published objects */
+	bool draining;            /* [owner] dying objects are being destroyed further up the stack */
+	bool collecting;          /* [owner] a young collection runs further up the stack */
+	bool polling;             /* [owner] its queue is being consumed further up the stack */
+	unsigned in_callback;     /* [owner] finalizers and callbacks on the stack */
+	uint64_t callback_ns;     /* [owner] time spent in them */
+	uint64_t freed_tracked;   /* [owner] objects of cyclic types destroyed by this thread */
 	uint64_t freed_condemned; /* [owner] those of them that died by count, but condemned before */
 
 	struct cgc__slab *current[CGC__CLASS_COUNT]; /* [owner] */
@@ -201,16 +201,16 @@ struct cgc__context {
 	struct cgc__slab **slabs; /* [lock slabs_lock] all of them, the shared ones first */
 	size_t slab_count, slab_shared_count, slab_capacity; /* [lock slabs_lock] */
 
-	size_t young_count[2];      /* [owner] as cgc_get_count */
-	void **young_set;           /* [owner] scratch of young.c, kept */
-	size_t young_capacity;      /* [owner] */
-	struct cgc__header *dying;  /* [owner] dead objects to destroy, linked through local */
+	size_t young_count[2];     /* [owner] as cgc_get_count */
+	void **young_set;          /* [owner] scratch of young.c, kept */
+	size_t young_capacity;     /* [owner] */
+	struct cgc__header *dying; /* [owner] dead objects to destroy, linked through local */
 
-	struct cgc__queue pending;  /* zero or negative counts, and the dead that wait */
+	struct cgc__queue pending; /* zero or negative counts, and the dead that wait */
 	struct cgc__queue suspects;
-	uint64_t pending_sealed;    /* [lock consuming] entries before this one ... */
-	uint64_t pending_epoch;     /* [lock consuming] ... are ready once this grace period is over */
-	_Atomic(bool) consuming;    /* [atomic] a try-lock */
+	uint64_t pending_sealed; /* [lock consuming] entries before this one ... */
+	uint64_t pending_epoch;  /* [lock consuming] ... are ready once this grace period is over */
+	_Atomic(bool) consuming; /* [atomic] a try-lock */
 
 	_Atomic(uint64_t) counter[CGC__COUNTERS]; /* [atomic] written by the owner */
 	_Atomic(uint64_t) longest_stall;          /* [atomic] nanoseconds */
@@ -222,19 +222,19 @@ struct cgc__context {
 struct cgc__heap {
 	_Atomic(struct cgc__context *) contexts; /* [atomic] only ever grows */
 	pthread_mutex_t threads;
-	struct cgc__context *pool;               /* [lock threads] */
-	uint32_t context_count;                  /* [lock threads] */
-	_Atomic(unsigned) threshold[3];          /* [atomic] */
-	_Atomic(bool) is_enabled;                /* [atomic] automatic collection */
-	_Atomic(bool) window_open;               /* [atomic] memory of published objects stays */
-	_Atomic(bool) lost_entry;                /* [atomic] a queue had no memory: the next whole window looks */
-	_Atomic(struct cgc__header *) overflow;  /* [atomic] merged objects for which a queue had no memory */
-	_Atomic(uint64_t) elder_collections;     /* [atomic] of generation 1 since the last whole window */
-	_Atomic(uint64_t) promoted;              /* [atomic] survivors of 1 since then */
-	_Atomic(uint64_t) long_lived;            /* [atomic] survivors of that window */
-	bool debug, poison;                      /* [init] options */
-	size_t pending_batch;                    /* [init] entries before an owner consumes its queue */
-	size_t suspect_batch;                    /* [init] suspects that wake the detector at least */
+	struct cgc__context *pool;      /* [lock threads] */
+	uint32_t context_count;         /* [lock threads] */
+	_Atomic(unsigned) threshold[3]; /* [atomic] */
+	_Atomic(bool) is_enabled;       /* [atomic] automatic collection */
+	_Atomic(bool) window_open;      /* [atomic] memory of published objects stays */
+	_Atomic(bool) lost_entry;       /* [atomic] a queue had no memory: the next whole window looks */
+	_Atomic(struct cgc__header *) overflow; /* [atomic] merged objects for which a queue had no memory */
+	_Atomic(uint64_t) elder_collections;    /* [atomic] of generation 1 since the last whole window */
+	_Atomic(uint64_t) promoted;             /* [atomic] survivors of 1 since then */
+	_Atomic(uint64_t) long_lived;           /* [atomic] survivors of that window */
+	bool debug, poison;                     /* [init] options */
+	size_t pending_batch;                   /* [init] entries before an owner consumes its queue */
+	size_t suspect_batch;                   /* [init] suspects that wake the detector at least */
 };
 
 extern struct cgc__heap cgc__heap;
@@ -268,7 +268,7 @@ void cgc__memory_fail_at(uint64_t call);
 /* report.c */
 _Noreturn void cgc__report_misuse(const char *function, const void *object, const char *what);
 _Noreturn void cgc__report_fatal(const char *function, const char *what, int error);
-int cgc__report_read_options(const char *options);
+int cgc__report_read_options(const char *text);
 uint64_t cgc__report_now(void);
 void cgc__report_stall(struct cgc__context *self, uint64_t began, uint64_t callbacks);
 bool cgc__report_out_of_memory(size_t bytes);

@@ -37,6 +37,7 @@ void cgc__leaks_print(void)
 					add(tallies, header);
 			}
 	for (size_t i = 0; i < NAMED && tallies[i].objects > 0; i++)
-		fprintf(stderr, "cgc: cgc_stop: %zu objects of type %s (%zu bytes) are still alive\n", tallies[i].objects,
+		fprintf(stderr, "cgc: cgc_stop: %zu objects of type %s (%zu bytes) are still alive\n",
+		        tallies[i].objects,
 		        i == NAMED - 1 ? "(others)" : cgc__type_of_id(tallies[i].type)->name, tallies[i].bytes);
 }

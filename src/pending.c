@@ -36,8 +36,8 @@ void cgc__pending_push(struct cgc__context *self, void *object, uint64_t word)
 		/* No order needed: the exchange below publishes it. */
 		atomic_store_explicit(&header->local, (uintptr_t)head, memory_order_relaxed);
 		/* OVERFLOW.w. Pairs: OVERFLOW.r in cgc__pending_retry_overflow(). */
-	} while (!atomic_compare_exchange_weak_explicit(&cgc__heap.overflow, &head, header, memory_order_release,
-	                                                memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&cgc__heap.overflow, &head, header,
+	                                                memory_order_release, memory_order_relaxed));
 }
 
 static void wait_ended(struct cgc__context *self, void *object)
@@ -54,7 +54,8 @@ void cgc__pending_retry_overflow(struct cgc__context *self)
 	while (header != NULL) {
 		void *object = cgc__object_of(header);
 		/* No order needed: ours since the exchange. */
-		struct cgc__header *next = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
+		struct cgc__header *next =
+			(struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
 		/* No order needed: merged or dead, nobody else writes it. */
 		atomic_store_explicit(&header->local, 0, memory_order_relaxed);
 		/* QUEUED.r: the word of now; it must stay for a grace period. Pairs: QUEUED.w in count.c. */
@@ -107,20 +108,20 @@ static void settle_bias(struct cgc__context *self, void *object)
 	if ((shared & CGC__MERGED) == 0 && CGC__KIND(bias) == CGC__BIASED) {
 		/* REVOKE.w: no order needed, the grace period is the order. Pairs: the look at the bias in count.h,
 		 * inside of a section. */
-		atomic_compare_exchange_strong_explicit(&header->bias, &bias, CGC__UNBIASED, memory_order_relaxed,
-		                                        memory_order_relaxed);
+		atomic_compare_exchange_strong_explicit(&header->bias, &bias, CGC__UNBIASED,
+		                                        memory_order_relaxed, memory_order_relaxed);
 		requeue(self, object, shared);
 		return;
 	}
 	if ((shared & CGC__MERGED) == 0) {
-		/* GRACE: the owner's last store is visible, its section is over. No other order needed. */
+		/* No order needed but GRACE: the owner's last store is visible, its section is over. */
 		uint64_t local = cgc__local_count(atomic_load_explicit(&header->local, memory_order_relaxed));
 		uint64_t merged;
 		do {
 			merged = (shared + local * CGC__SHARED_ONE + CGC__SHARED_VERSION) | CGC__MERGED;
 			/* COUNT.w: raise before lowering. Pairs: COUNT.r in window.c. */
-		} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared, merged, memory_order_acq_rel,
-		                                                memory_order_acquire));
+		} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared, merged,
+		                                                memory_order_acq_rel, memory_order_acquire));
 		/* COUNT.w: after the raise. Pairs: COUNT.r in window.c. */
 		atomic_store_explicit(&header->local, 0, memory_order_release);
 	}
@@ -137,8 +138,8 @@ static void settle_zero(struct cgc__context *self, void *object, uint64_t word)
 		/* DEAD.w: the count was zero for a whole grace period. Acquire: everything done to the object
 		 * before its last decrement. Pairs: the upgrade in weak.c. */
 		if (atomic_compare_exchange_weak_explicit(&header->shared, &shared,
-		                                          (shared | CGC__DEAD) & ~CGC__QUEUED, memory_order_acq_rel,
-		                                          memory_order_acquire)) {
+		                                          (shared | CGC__DEAD) & ~CGC__QUEUED,
+		                                          memory_order_acq_rel, memory_order_acquire)) {
 			wait_ended(self, object);
 			cgc__reclaim_dead(self, object);
 			return;
@@ -217,4 +218,3 @@ void cgc__pending_poll(struct cgc__context *self)
 	self->polling = false;
 	cgc__report_stall(self, began, callbacks);
 }
-

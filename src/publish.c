@@ -66,7 +66,8 @@ static void visit(struct cgc__context *self, struct graph *graph, void *value)
 	atomic_store_explicit(&header->local, local + (UINT64_C(1) << 32), memory_order_relaxed);
 }
 
-static void publish(struct cgc__context *self, struct cgc__header *header, uint32_t to_shared, uint32_t from_local)
+static void publish(struct cgc__context *self, struct cgc__header *header, uint32_t to_shared,
+                    uint32_t from_local)
 {
 	struct cgc__slab *slab = cgc__slab_of(header);
 	/* No order needed: private until the last line. */
@@ -84,7 +85,8 @@ static void publish(struct cgc__context *self, struct cgc__header *header, uint3
 	/* No order needed: private. */
 	atomic_store_explicit(&header->unlinked, started - 8, memory_order_relaxed);
 	/* No order needed: private. */
-	atomic_store_explicit(&header->bias, handles == 0 ? CGC__UNBIASED : self->biased_bias, memory_order_relaxed);
+	atomic_store_explicit(&header->bias, handles == 0 ? CGC__UNBIASED : self->biased_bias,
+	                      memory_order_relaxed);
 	cgc__slab_share(slab);
 	/* GENERATION.w: header and fields before a window can find it. Pairs: GENERATION.r in window.c. */
 	atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 2, memory_order_release);
@@ -106,11 +108,13 @@ bool cgc__publish_graph(struct cgc__context *self, void *object, uint32_t to_sha
 		if (graph.count > 64 && began == 0)
 			began = cgc__report_now();
 		/* No order needed: private. */
-		header = (struct cgc__header *)(atomic_load_explicit(&header->shared, memory_order_relaxed) & ~LISTED);
+		header = (struct cgc__header *)(atomic_load_explicit(&header->shared, memory_order_relaxed) &
+		                                ~LISTED);
 	}
 	for (struct cgc__header *header = graph.first, *next; header != NULL; header = next) {
 		/* No order needed: private. */
-		next = (struct cgc__header *)(atomic_load_explicit(&header->shared, memory_order_relaxed) & ~LISTED);
+		next = (struct cgc__header *)(atomic_load_explicit(&header->shared, memory_order_relaxed) &
+		                              ~LISTED);
 		bool is_root = header == cgc__header_of(object);
 		publish(self, header, is_root ? to_shared : 0, is_root ? from_local : 0);
 	}

@@ -91,13 +91,14 @@ static void finalize_published(struct cgc__context *self, void *object)
 	/* No order needed: nobody else reaches it. Count first, so that it is never alive with none. */
 	atomic_fetch_add_explicit(&header->shared, CGC__SHARED_RETAIN, memory_order_relaxed);
 	/* DEAD.w: alive again. No order needed: made visible by whoever stores it. */
-	uint64_t alive = atomic_fetch_and_explicit(&header->shared, ~CGC__DEAD, memory_order_relaxed) & ~CGC__DEAD;
+	uint64_t alive =
+		atomic_fetch_and_explicit(&header->shared, ~CGC__DEAD, memory_order_relaxed) & ~CGC__DEAD;
 	cgc__reclaim_run(self, type->finalize, object);
 	/* DEAD.w: nobody but its finalizer could reach it, and its word has not moved, so nobody does now. Pairs: the
 	 * upgrade in weak.c. */
 	if (atomic_compare_exchange_strong_explicit(&header->shared, &alive,
-	                                            (alive + CGC__SHARED_RELEASE) | CGC__DEAD, memory_order_acq_rel,
-	                                            memory_order_relaxed))
+	                                            (alive + CGC__SHARED_RELEASE) | CGC__DEAD,
+	                                            memory_order_acq_rel, memory_order_relaxed))
 		list_dying(self, header);
 	else
 		cgc__release(object);
@@ -138,8 +139,8 @@ static void drop_published_child(struct cgc__context *self, void *child)
 	bool is_zero = cgc__shared_count(shared) == 0 && (shared & CGC__MERGED) != 0;
 	if (is_zero && (shared & (CGC__QUEUED | CGC__DEAD)) == 0 && cgc__grace_is_old(header) &&
 	    /* DEAD.w, unless a weak upgrade was quicker. Pairs: the upgrade in weak.c. */
-	    atomic_compare_exchange_strong_explicit(&header->shared, &shared, shared | CGC__DEAD, memory_order_acq_rel,
-	                                            memory_order_acquire))
+	    atomic_compare_exchange_strong_explicit(&header->shared, &shared, shared | CGC__DEAD,
+	                                            memory_order_acq_rel, memory_order_acquire))
 		list_dying(self, header);
 	else
 		cgc__count_after_shared_down(self, child, shared);
@@ -205,7 +206,8 @@ static void destroy_private(struct cgc__context *self, struct cgc__header *heade
 
 static bool clear_weak(struct cgc__context *self, struct cgc__header *header)
 {
-	/* No order needed: DEAD came with an acquire, and nobody sets this flag afterwards. */
+	/* HAS_WEAK.r: no order needed, DEAD came with an acquire, and nobody sets this flag afterwards. Pairs:
+	 * HAS_WEAK.w in weak.c. */
 	if ((atomic_load_explicit(&header->shared, memory_order_relaxed) & CGC__HAS_WEAK) == 0)
 		return false;
 	/* No order needed: the stripe's lock orders the references. */

@@ -28,7 +28,8 @@ _Noreturn void cgc__report_misuse(const char *function, const void *object, cons
 
 _Noreturn void cgc__report_fatal(const char *function, const char *what, int error)
 {
-	fprintf(stderr, "cgc: %s: %s%s%s\n", function, what, error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
+	fprintf(stderr, "cgc: %s: %s%s%s\n", function, what, error != 0 ? ": " : "",
+	        error != 0 ? strerror(error) : "");
 	abort();
 }
 
@@ -81,7 +82,8 @@ static void set_option(enum option option, uint64_t value)
 	case THRESHOLD1:
 	case THRESHOLD2:
 		/* No order needed: a setting. */
-		atomic_store_explicit(&cgc__heap.threshold[option - THRESHOLD0], (unsigned)value, memory_order_relaxed);
+		atomic_store_explicit(&cgc__heap.threshold[option - THRESHOLD0], (unsigned)value,
+		                      memory_order_relaxed);
 		break;
 	case ENABLE:
 		/* No order needed: a setting. */
@@ -114,7 +116,8 @@ int cgc__report_read_options(const char *text)
 		if (option == OPTIONS || end == NULL || end != text + length || end == text + name_length + 1 ||
 		    errno != 0 || value < options[option].lowest || value > options[option].highest) {
 			fprintf(stderr, "cgc: cgc_start: option \"%.*s\": %s\n", (int)length, text,
-			        option == OPTIONS ? "unknown name" : "value missing, not a number or out of range");
+			        option == OPTIONS ? "unknown name"
+			                          : "value missing, not a number or out of range");
 			return EINVAL;
 		}
 		set_option(option, value);
@@ -181,7 +184,8 @@ void cgc__report_stall(struct cgc__context *self, uint64_t began, uint64_t callb
 {
 	uint64_t stall = cgc__report_now() - began - (self->callback_ns - callbacks);
 	/* No order needed: a statistic that only its owner raises. */
-	if (!cgc__collector_is_self() && stall > atomic_load_explicit(&self->longest_stall, memory_order_relaxed))
+	if (!cgc__collector_is_self() &&
+	    stall > atomic_load_explicit(&self->longest_stall, memory_order_relaxed))
 		/* No order needed: as above. */
 		atomic_store_explicit(&self->longest_stall, stall, memory_order_relaxed);
 }
@@ -215,8 +219,8 @@ void cgc_get_stats(struct cgc_stats *stats)
 	}
 	for (int i = 0; i < 2; i++) {
 		const uint64_t *numbers = &sum[CGC__YOUNG_COLLECTIONS + 5 * i];
-		stats->generation[i] =
-			(struct cgc_generation_stats){numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]};
+		stats->generation[i] = (struct cgc_generation_stats){numbers[0], numbers[1], numbers[2],
+		                                                     numbers[3], numbers[4]};
 	}
 	stats->objects_allocated = sum[CGC__ALLOCATED];
 	stats->objects_freed_by_count = sum[CGC__DIED_BY_COUNT];

@@ -30,8 +30,8 @@
 #endif
 
 static const uint16_t class_bytes[CGC__CLASS_COUNT] = {
-	48,  64,  80,  96,   112,  128,  144,  160,  176,  192,  224,  256,  288,  320,  384,  448,  512,
-	576, 640, 768, 896,  1024, 1152, 1280, 1536, 1792, 2048, 2560, 3072, 4096, 5120, 6144, 8192,
+	48,  64,  80,  96,  112,  128,  144,  160,  176,  192,  224,  256,  288,  320,  384,  448,  512,
+	576, 640, 768, 896, 1024, 1152, 1280, 1536, 1792, 2048, 2560, 3072, 4096, 5120, 6144, 8192,
 };
 
 /* Smallest class that holds (i + 1) * 16 bytes. */
@@ -167,7 +167,8 @@ static void collect_remote(struct cgc__slab *slab)
 	struct cgc__header *header = atomic_exchange_explicit(&slab->remote, NULL, memory_order_acq_rel);
 	while (header != NULL) {
 		/* No order needed: ours since the exchange. */
-		struct cgc__header *next = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
+		struct cgc__header *next =
+			(struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
 		/* No order needed: owner only. */
 		atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
 		slab->free = header;
@@ -349,7 +350,8 @@ void cgc__slab_let_go(struct cgc__context *self, struct cgc__slab *slab, uint8_t
 void cgc__slab_give(struct cgc__context *self, struct cgc__header *header)
 {
 	struct cgc__slab *slab = cgc__slab_of(header);
-	size_t payload = (slab->cell_bytes != 0 ? slab->cell_bytes : slab->bytes - slab->cells_offset) - sizeof(*header);
+	size_t payload =
+		(slab->cell_bytes != 0 ? slab->cell_bytes : slab->bytes - slab->cells_offset) - sizeof(*header);
 	if (__builtin_expect(cgc__heap.poison, 0))
 		memset(header + 1, 0x5a, payload);
 	/* No order needed: the cell's next owner is ordered by GENERATION or REMOTE. */
@@ -398,11 +400,13 @@ void cgc__slab_release_retired(void)
 	struct cgc__context *context = atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
 	for (; context != NULL; context = context->next) {
 		/* RETURNED.r. Pairs: RETURNED.w in return_slab(). */
-		struct cgc__slab *slab = atomic_exchange_explicit(&context->returned, NULL, memory_order_acquire);
+		struct cgc__slab *slab =
+			atomic_exchange_explicit(&context->returned, NULL, memory_order_acquire);
 		while (slab != NULL) {
 			struct cgc__slab *next = slab->returned_next;
 			/* HOLD.r: if 0, the owner is done with it. Pairs: HOLD.w in set_holds(). */
-			if (atomic_load_explicit(&slab->holds, memory_order_acquire) == 0 && all_cells_remote(slab))
+			if (atomic_load_explicit(&slab->holds, memory_order_acquire) == 0 &&
+			    all_cells_remote(slab))
 				release(slab);
 			else
 				return_slab(context, slab);

@@ -21,11 +21,13 @@ static bool container_is_mine(struct cgc__context *self, void *object, const cha
 	switch (CGC__KIND(bias)) {
 	case CGC__PRIVATE:
 		if (bias != self->private_bias)
-			cgc__report_misuse(function, object,
-			                   "the container is private to another thread: its fields are not atomic");
+			cgc__report_misuse(
+				function, object,
+				"the container is private to another thread: its fields are not atomic");
 		return true;
 	case CGC__FREE:
-		cgc__report_misuse(function, object, "use after free: the container is dead and its memory given back");
+		cgc__report_misuse(function, object,
+		                   "use after free: the container is dead and its memory given back");
 	default:
 		return false;
 	}
@@ -35,10 +37,12 @@ static void check_value(struct cgc__context *self, const void *value, const char
 {
 	uint32_t bias = cgc__count_bias(cgc__header_of(value));
 	if (CGC__KIND(bias) == CGC__PRIVATE && bias != self->private_bias)
-		cgc__report_misuse(function, value,
-		                   "private to another thread: publish, transfer or store it before handing it over");
+		cgc__report_misuse(
+			function, value,
+			"private to another thread: publish, transfer or store it before handing it over");
 	if (CGC__KIND(bias) == CGC__FREE)
-		cgc__report_misuse(function, value, "use after free: the object is dead and its memory given back");
+		cgc__report_misuse(function, value,
+		                   "use after free: the object is dead and its memory given back");
 }
 
 static bool is_private(struct cgc__context *self, const void *value)
@@ -93,7 +97,8 @@ void cgc__store_slow(void *object, _Atomic(void *) *slot, void *value)
 	if (counted)
 		cgc__publish_graph(self, value, 1, 0);
 	cgc__grace_enter();
-	if (cgc__is_object(value) && !counted && CGC__KIND(cgc__count_bias(cgc__header_of(value))) != CGC__IMMORTAL)
+	if (cgc__is_object(value) && !counted &&
+	    CGC__KIND(cgc__count_bias(cgc__header_of(value))) != CGC__IMMORTAL)
 		cgc__count_shared_up(cgc__header_of(value));
 	discount(self, swap(slot, value));
 	cgc__grace_leave();
@@ -211,7 +216,8 @@ bool cgc__compare_exchange(void *object, _Atomic(void *) *slot, void *expected, 
 		return compare_exchange_private(slot, expected, desired);
 	if (cgc__is_object(desired) && is_private(self, desired))
 		cgc__publish_graph(self, desired, 0, 0);
-	bool counts = cgc__is_object(desired) && CGC__KIND(cgc__count_bias(cgc__header_of(desired))) != CGC__IMMORTAL;
+	bool counts =
+		cgc__is_object(desired) && CGC__KIND(cgc__count_bias(cgc__header_of(desired))) != CGC__IMMORTAL;
 	void *found = expected;
 	cgc__grace_enter();
 	if (counts)

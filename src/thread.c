@@ -87,8 +87,9 @@ static int attach(bool is_background)
 struct cgc__context *cgc__thread_attach_slow(void)
 {
 	if (was_detached && cgc__heap.debug)
-		cgc__report_misuse("cgc_thread_detach", NULL,
-		                   "unattached access: the thread has detached and uses objects: attach it again first");
+		cgc__report_misuse(
+			"cgc_thread_detach", NULL,
+			"unattached access: the thread has detached and uses objects: attach it again first");
 	int error = attach(false);
 	if (error != 0)
 		cgc__report_fatal("cgc_thread_attach", "a thread that uses objects cannot be attached", error);
@@ -152,7 +153,8 @@ void cgc_thread_detach(void)
 		return;
 	refuse_section("cgc_thread_detach");
 	if (self->in_callback > 0 || self->draining)
-		cgc__report_misuse("cgc_thread_detach", NULL, "called from a finalizer or callback: the caller is still at work");
+		cgc__report_misuse("cgc_thread_detach", NULL,
+		                   "called from a finalizer or callback: the caller is still at work");
 	cgc__thread_detach();
 	was_detached = true;
 }

@@ -43,7 +43,8 @@ static bool commit(void)
 static void clear_condemned(struct cgc__member *member)
 {
 	/* CONDEMNED.w: no order needed before a commit, which releases it. Pairs: the upgrade in weak.c. */
-	atomic_fetch_and_explicit(&cgc__header_of(member->object)->shared, ~CGC__CONDEMNED, memory_order_release);
+	atomic_fetch_and_explicit(&cgc__header_of(member->object)->shared, ~CGC__CONDEMNED,
+	                          memory_order_release);
 	member->is_condemned = false;
 }
 

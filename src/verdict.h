@@ -13,7 +13,7 @@
 #define CGC__VERDICT_PENDING UINT64_C(1)
 #define CGC__VERDICT_ABORTED UINT64_C(2)
 #define CGC__VERDICT_COMMITTED UINT64_C(3)
-#define CGC__VERDICT_STATE(word) ((word) & 3)
+#define CGC__VERDICT_STATE(word) ((word)&3)
 
 extern _Atomic(uint64_t) cgc__verdict;
 

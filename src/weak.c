@@ -18,12 +18,12 @@
 enum cell_state { IDLE, CALLING, FREED };
 
 struct cgc_weak {
-	_Atomic(void *) target;  /* [atomic] cleared under the stripe's lock */
+	_Atomic(void *) target;      /* [atomic] cleared under the stripe's lock */
 	cgc_weak_callback *callback; /* [init] */
-	void *argument;          /* [init] */
-	struct cgc_weak *next;   /* [lock stripe] in its bucket, newest first; then in a list of dead ones */
-	enum cell_state state;   /* [lock stripe] */
-	unsigned stripe;         /* [init] */
+	void *argument;              /* [init] */
+	struct cgc_weak *next; /* [lock stripe] in its bucket, newest first; then in a list of dead ones */
+	enum cell_state state; /* [lock stripe] */
+	unsigned stripe;       /* [init] */
 };
 
 static struct stripe {
@@ -81,7 +81,8 @@ static bool grow(struct stripe *stripe)
 		for (cell = reversed; cell != NULL; cell = next) {
 			next = cell->next;
 			/* No order needed: under the lock. */
-			struct cgc_weak **bucket = bucket_of(stripe, atomic_load_explicit(&cell->target, memory_order_relaxed));
+			struct cgc_weak **bucket =
+				bucket_of(stripe, atomic_load_explicit(&cell->target, memory_order_relaxed));
 			cell->next = *bucket;
 			*bucket = cell;
 		}
@@ -110,8 +111,7 @@ struct cgc_weak *cgc_weak_new(void *object, cgc_weak_callback *callback, void *a
 		weak->next = *bucket;
 		*bucket = weak;
 		stripe->cell_count++;
-		/* HAS_WEAK.w: whoever kills the object later looks for cells. Pairs: HAS_WEAK.r in reclaim.c and
-		 * verdict.c, through the counted reference that the caller still has to drop. */
+		/* HAS_WEAK.w: whoever kills the object later looks for cells. Pairs: HAS_WEAK.r in reclaim.c. */
 		atomic_fetch_or_explicit(&cgc__header_of(object)->shared, CGC__HAS_WEAK, memory_order_acq_rel);
 	}
 	pthread_mutex_unlock(&stripe->lock);
@@ -144,7 +144,8 @@ static bool upgrade(struct cgc__header *header)
 			 * looks at the words again. Pairs: the commit in verdict.c. */
 			if (CGC__VERDICT_STATE(verdict) == CGC__VERDICT_PENDING &&
 			    !atomic_compare_exchange_strong_explicit(&cgc__verdict, &verdict, aborted,
-			                                             memory_order_acq_rel, memory_order_acquire))
+			                                             memory_order_acq_rel,
+			                                             memory_order_acquire))
 				continue;
 		}
 		/* UPGRADE.w: acquire, for the object's contents. Pairs: DEAD.w, whichever comes first. */
@@ -222,7 +223,6 @@ struct cgc_weak *cgc__weak_detach(void *object, struct cgc_weak *before)
 	pthread_mutex_unlock(&stripe->lock);
 	return first;
 }
-
 
 static void run_callback(void *weak)
 {

@@ -93,10 +93,11 @@ static void requeue_lost(struct cgc__context *self, void *object)
 	cgc__grace_leave();
 }
 
-static void enter_slab(struct cgc__context *self, struct cgc__window *window, struct cgc__slab *slab, bool had_lost)
+static void enter_slab(struct cgc__context *self, struct cgc__window *window, struct cgc__slab *slab,
+                       bool had_lost)
 {
 	for (uint32_t cell = 0; cell < slab->cell_count && !window->failed; cell++) {
-		/* GENERATION.r: a published object's header and fields. Pairs: GENERATION.w in publish.c and slab.c. */
+		/* GENERATION.r: a published object's header and fields. Pairs: GENERATION.w, publish.c, slab.c. */
 		if (atomic_load_explicit(&slab->generation[cell], memory_order_acquire) != 2)
 			continue;
 		void *object = cgc__object_of(cgc__slab_header(slab, cell));
@@ -116,7 +117,8 @@ static void enter_whole(struct cgc__context *self, struct cgc__window *window)
 		size_t count;
 		while ((count = cgc__slab_snapshot(context, window->slabs, window->slab_capacity)) >
 		       window->slab_capacity) {
-			if (!grow((void **)&window->slabs, &window->slab_capacity, sizeof(struct cgc__slab *), 1024)) {
+			if (!grow((void **)&window->slabs, &window->slab_capacity, sizeof(struct cgc__slab *),
+			          1024)) {
 				window->failed = true;
 				return;
 			}
@@ -191,7 +193,8 @@ static void take_suspects(struct cgc__window *window, struct cgc__context *self,
 		struct cgc__header *header = cgc__header_of(entry.object);
 		/* SUSPECT.w, GONE.r: cleared before the grace period that precedes the copy, so a decrement whose
 		 * thread still saw the flag is seen by the copy. Pairs: SUSPECT.r in count.h, GONE.w in reclaim.c. */
-		uint64_t shared = atomic_fetch_and_explicit(&header->shared, ~CGC__SUSPECT, memory_order_acq_rel);
+		uint64_t shared =
+			atomic_fetch_and_explicit(&header->shared, ~CGC__SUSPECT, memory_order_acq_rel);
 		if ((shared & CGC__GONE) != 0) {
 			cgc__counter_add(self, CGC__GIVEN_BACK, 1);
 			cgc__counter_add(self, CGC__GIVEN_BACK_BYTES, cgc__reclaim_bytes(entry.object));
@@ -199,7 +202,8 @@ static void take_suspects(struct cgc__window *window, struct cgc__context *self,
 		} else if ((shared & CGC__DEAD) == 0 && !window->failed) {
 			/* Its words are read after the grace period; for now only its name. */
 			if (window->member_count == window->member_capacity &&
-			    !grow((void **)&window->members, &window->member_capacity, sizeof(*window->members), 4096)) {
+			    !grow((void **)&window->members, &window->member_capacity, sizeof(*window->members),
+			          4096)) {
 				/* No order needed: a request for a look at the whole generation instead. */
 				atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_relaxed);
 				continue;
@@ -274,14 +278,16 @@ void cgc__window_save(struct cgc__window *window, uint32_t index)
 
 static uint32_t edges_end(const struct cgc__window *window, uint32_t index)
 {
-	return index + 1 < window->member_count ? window->members[index + 1].first_edge : (uint32_t)window->edge_count;
+	return index + 1 < window->member_count ? window->members[index + 1].first_edge
+	                                        : (uint32_t)window->edge_count;
 }
 
 void cgc__window_spread(struct cgc__window *window)
 {
 	while (window->stack_count > 0) {
 		uint32_t index = window->stack[--window->stack_count];
-		for (uint32_t edge = window->members[index].first_edge, end = edges_end(window, index); edge < end; edge++)
+		for (uint32_t edge = window->members[index].first_edge, end = edges_end(window, index);
+		     edge < end; edge++)
 			cgc__window_save(window, window->edges[edge]);
 	}
 }

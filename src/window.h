@@ -36,7 +36,7 @@ struct cgc__window {
 	struct cgc__slab **slabs;
 	size_t slab_capacity;
 	uint64_t checked; /* nanoseconds: when the words were last looked at */
-	bool failed;    /* out of memory: nothing is decided */
+	bool failed;      /* out of memory: nothing is decided */
 };
 
 /* Opens a window; whole: every published object, else what `roots` reach. `roots` is what the suspect queues

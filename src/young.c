@@ -161,7 +161,8 @@ static void age(struct cgc__context *self, struct set *set, size_t dead, int gen
 			struct cgc__header *header = cgc__header_of(set->objects[i]);
 			struct cgc__slab *slab = cgc__slab_of(header);
 			/* No order needed: private. */
-			atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 1, memory_order_relaxed);
+			atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 1,
+			                      memory_order_relaxed);
 			cgc__slab_hold(self, slab, CGC__HOLD_ELDER);
 		}
 	}

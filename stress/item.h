@@ -44,13 +44,13 @@ STRESS_UNUSED static inline uint64_t item_check_at(struct worker *worker, const 
 }
 
 #define CHECK_ITEM(worker, item) item_check_at((worker), (item), __FILE__, __LINE__)
-#define CHECK_NUMBER(worker, item, expected)                                                           \
-	do {                                                                                           \
-		uint64_t number_ = CHECK_ITEM(worker, item);                                           \
-		if (number_ != (expected))                                                             \
-			VIOLATED("item %p: freed and used again while held: number %#" PRIx64          \
-			         ", was %#" PRIx64,                                                    \
-			         (const void *)(item), number_, (uint64_t)(expected));                 \
+#define CHECK_NUMBER(worker, item, expected)                                                  \
+	do {                                                                                  \
+		uint64_t number_ = CHECK_ITEM(worker, item);                                  \
+		if (number_ != (expected))                                                    \
+			VIOLATED("item %p: freed and used again while held: number %#" PRIx64 \
+			         ", was %#" PRIx64,                                           \
+			         (const void *)(item), number_, (uint64_t)(expected));        \
 	} while (0)
 
 /* A private item, owned. */

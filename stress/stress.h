@@ -227,9 +227,9 @@ STRESS_UNUSED static int stress_end(const struct worker *sum)
 	if (alive != 0)
 		VIOLATED("cgc_stop: %zu objects alive, expected none", alive);
 	printf("%s: ok: %" PRIu64 " operations, %" PRIu64 " checksums; objects: %" PRIu64 " made, %" PRIu64
-	       " published, freed %" PRIu64 " by count, %" PRIu64 " locally, %" PRIu64 " by the detector, %" PRIu64
-	       " live; %" PRIu64 " windows, %" PRIu64 " aborted; %" PRIu64 " grace periods; %" PRIu64
-	       " bytes reserved\n",
+	       " published, freed %" PRIu64 " by count, %" PRIu64 " locally, %" PRIu64
+	       " by the detector, %" PRIu64 " live; %" PRIu64 " windows, %" PRIu64 " aborted; %" PRIu64
+	       " grace periods; %" PRIu64 " bytes reserved\n",
 	       stress.name, sum->operations, sum->checked, stats.objects_allocated, stats.objects_published,
 	       stats.objects_freed_by_count, stats.objects_freed_locally, stats.objects_freed_by_detector,
 	       stats.objects_live, stats.windows, stats.windows_aborted, stats.grace_periods,

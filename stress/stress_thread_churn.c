@@ -195,10 +195,12 @@ static void bury(struct worker *worker, struct task *task)
 	/* The owner is blocked; the object must die all the same. A window may be given up, so not always in the
 	 * first collection. */
 	struct item *left;
-	for (unsigned collections = 0; cgc_collect(2), (left = cgc_weak_load(task->weak)) != NULL; collections++) {
+	for (unsigned collections = 0; cgc_collect(2), (left = cgc_weak_load(task->weak)) != NULL;
+	     collections++) {
 		cgc_release(left);
 		if (collections == 100)
-			VIOLATED("item %#" PRIx64 " of a blocked owner lives on without a reference", task->number);
+			VIOLATED("item %#" PRIx64 " of a blocked owner lives on without a reference",
+			         task->number);
 	}
 	cgc_weak_free(task->weak);
 	sem_post(&task->done);
@@ -261,7 +263,8 @@ int main(void)
 		cgc_get_stats(&stats);
 		/* The main thread itself may have attached meanwhile. */
 		if (stats.threads > threads_before + 1)
-			VIOLATED("%" PRIu64 " threads attached, %" PRIu64 " before", stats.threads, threads_before);
+			VIOLATED("%" PRIu64 " threads attached, %" PRIu64 " before", stats.threads,
+			         threads_before);
 	}
 	/* No order needed: all threads are joined. */
 	unsigned long long ended = atomic_load_explicit(&turns, memory_order_relaxed);

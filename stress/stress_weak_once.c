@@ -39,8 +39,8 @@ static struct record records[TARGETS];
 static target_ref roots[ROOTS];
 static target_ref resurrected[ROOTS];
 static pthread_barrier_t barrier;
-static bool is_over;               /* written by thread 0 between barriers */
-static uint64_t rounds;            /* the same */
+static bool is_over;    /* written by thread 0 between barriers */
+static uint64_t rounds; /* the same */
 static atomic_ullong upgrades, failed_upgrades;
 
 static unsigned count_up(atomic_uint *count)
@@ -212,7 +212,8 @@ static void drop_upgraded(struct target *target)
 	struct record *record = target->record;
 	CHECK_TARGET(target, record);
 	if (count_of(&record->finalized) != 0)
-		VIOLATED("target %#" PRIx64 " was finalized while an upgraded reference held it", record->number);
+		VIOLATED("target %#" PRIx64 " was finalized while an upgraded reference held it",
+		         record->number);
 	cgc_release(target);
 }
 
@@ -279,7 +280,8 @@ static void verify_records(void)
 		unsigned finalized = count_of(&record->finalized), destroyed = count_of(&record->destroyed);
 		unsigned callbacks = count_of(&record->callbacks);
 		if (finalized != 1 || destroyed != 1 || callbacks != record->weak_count)
-			VIOLATED("target %#" PRIx64 ": finalized %u times, destroyed %u times, %u callbacks of %u weak "
+			VIOLATED("target %#" PRIx64
+			         ": finalized %u times, destroyed %u times, %u callbacks of %u weak "
 			         "references",
 			         record->number, finalized, destroyed, callbacks, record->weak_count);
 		require_all_weak_null(record, "after death");
@@ -318,7 +320,7 @@ int main(void)
 	unsigned long long succeeded = atomic_load_explicit(&upgrades, memory_order_relaxed);
 	/* No order needed: as above. */
 	unsigned long long failed = atomic_load_explicit(&failed_upgrades, memory_order_relaxed);
-	printf("stress_weak_once: %" PRIu64 " rounds of %u targets, %llu upgrades, %llu answered NULL\n", rounds,
-	       TARGETS, succeeded, failed);
+	printf("stress_weak_once: %" PRIu64 " rounds of %u targets, %llu upgrades, %llu answered NULL\n",
+	       rounds, TARGETS, succeeded, failed);
 	return stress_end(&sum);
 }

@@ -25,12 +25,12 @@
 
 /* cmocka's assertions belong to the thread that runs the tests. Everywhere else (other threads, finalizers,
  * callbacks): */
-#define MUST(condition)                                                                              \
-	do {                                                                                         \
-		if (!(condition)) {                                                                  \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);      \
-			abort();                                                                     \
-		}                                                                                    \
+#define MUST(condition)                                                                         \
+	do {                                                                                    \
+		if (!(condition)) {                                                             \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+			abort();                                                                \
+		}                                                                               \
 	} while (0)
 
 /* A sanitizer makes memory and time dear. */
@@ -111,7 +111,7 @@ UNUSED static void node_destroy(void *object)
 		node->on_destroy(node);
 }
 
-#define NODE_FIELDS                                                                      \
+#define NODE_FIELDS                                                                  \
 	CGC_FIELDS(CGC_FIELD(struct node, slot[0]), CGC_FIELD(struct node, slot[1]), \
 	           CGC_FIELD(struct node, slot[2]))
 

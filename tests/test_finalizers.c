@@ -46,7 +46,8 @@ static void empty(node_ref *place)
 /* CPython: SimpleFinalizationTest.test_simple */
 static void a_finalizer_and_a_destructor_run_once(UNUSED void **state)
 {
-	FOR_EACH_DEATH(death) {
+	FOR_EACH_DEATH(death)
+	{
 		die(make_active(1, NULL), death);
 		assert_int_equal(count_of(&finalized), 1);
 		assert_int_equal(count_of(&destroyed), 1);
@@ -75,7 +76,8 @@ static void look_around(struct node *node)
 
 static void a_finalizer_sees_everything_intact(UNUSED void **state)
 {
-	FOR_EACH_DEATH(death) {
+	FOR_EACH_DEATH(death)
+	{
 		struct node *node = make_active(1, look_around), *next = make(7);
 		assert_false(cgc_is_finalized(node));
 		cgc_store_consume(next, &next->slot[0], make(8));
@@ -120,7 +122,8 @@ static void store_itself(struct node *node)
 /* CPython: test_simple_resurrect, test_resurrection_only_happens_once_per_object */
 static void an_object_can_be_resurrected_once(UNUSED void **state)
 {
-	FOR_EACH_DEATH(death) {
+	FOR_EACH_DEATH(death)
+	{
 		struct node *node = make_active(1, store_itself);
 		die(node, death);
 		assert_int_equal(count_of(&finalized), 1);
@@ -149,7 +152,8 @@ static void retain_itself(struct node *node)
 
 static void a_retained_object_is_resurrected(UNUSED void **state)
 {
-	FOR_EACH_DEATH(death) {
+	FOR_EACH_DEATH(death)
+	{
 		die(make_active(1, retain_itself), death);
 		assert_int_equal(count_of(&finalized), 1);
 		assert_int_equal(count_of(&destroyed), 0);
@@ -176,7 +180,8 @@ static void retain_and_release_itself(struct node *node)
 
 static void a_reference_given_back_in_the_finalizer_resurrects_nothing(UNUSED void **state)
 {
-	FOR_EACH_DEATH(death) {
+	FOR_EACH_DEATH(death)
+	{
 		die(make_active(1, retain_and_release_itself), death);
 		cgc_collect(2);
 		assert_int_equal(count_of(&finalized), 1);
@@ -188,7 +193,8 @@ static void a_reference_given_back_in_the_finalizer_resurrects_nothing(UNUSED vo
 /* CPython: test_resurrection_is_transitive */
 static void resurrection_is_transitive(UNUSED void **state)
 {
-	FOR_EACH_DEATH(death) {
+	FOR_EACH_DEATH(death)
+	{
 		struct node *node = make_active(1, store_itself), *cargo = make_ring(3);
 		cgc_store(cargo, &cargo->slot[1], node);
 		cgc_store_consume(cargo, &cargo->slot[2], make_chain(5));
@@ -254,8 +260,10 @@ static void resurrection_does_not_hold_up_other_garbage(UNUSED void **state)
 		assert_int_equal(cgc_collect(generation), 100);
 		assert_int_equal(live(), 1);
 		struct cgc_stats after = stats_now();
-		assert_int_equal(after.generation[generation].collected - before.generation[generation].collected, 100);
-		assert_true(after.generation[generation].resurrected > before.generation[generation].resurrected);
+		assert_int_equal(
+			after.generation[generation].collected - before.generation[generation].collected, 100);
+		assert_true(after.generation[generation].resurrected >
+		            before.generation[generation].resurrected);
 		cgc_store(CGC_ROOT, &saved, NULL);
 		assert_int_equal(cgc_collect(2), 1);
 		assert_int_equal(live(), 0);
@@ -360,7 +368,8 @@ static void make_weak_to_itself(struct node *node)
 /* CPython: ref_created_during_del */
 static void a_weak_reference_made_by_a_finalizer_does_not_dangle(UNUSED void **state)
 {
-	FOR_EACH_DEATH(death) {
+	FOR_EACH_DEATH(death)
+	{
 		made_by_finalizer = NULL;
 		die(make_active(1, make_weak_to_itself), death);
 		cgc_collect(2);
@@ -384,7 +393,8 @@ static void make_garbage(UNUSED struct node *node)
 
 static void a_finalizer_may_make_objects_and_garbage(UNUSED void **state)
 {
-	FOR_EACH_DEATH(death) {
+	FOR_EACH_DEATH(death)
+	{
 		die(make_active(1, make_garbage), death);
 		cgc_collect(2);
 		cgc_collect(2);
@@ -419,7 +429,8 @@ static void free_memory(struct node *node)
 
 static void a_destructor_gives_back_what_is_not_an_object(UNUSED void **state)
 {
-	FOR_EACH_DEATH(death) {
+	FOR_EACH_DEATH(death)
+	{
 		struct node *node = make(1);
 		node->extra = malloc(100);
 		node->on_destroy = free_memory;

@@ -81,7 +81,8 @@ static void nothing_and_immediates_need_no_counting(UNUSED void **state)
 
 static void a_store_adds_a_reference_of_its_own(UNUSED void **state)
 {
-	FOR_EACH_PLACE(place) {
+	FOR_EACH_PLACE(place)
+	{
 		struct field at = field_in(place);
 		struct node *node = make(1);
 		cgc_store(at.object, at.field, node);
@@ -98,7 +99,8 @@ static void a_store_adds_a_reference_of_its_own(UNUSED void **state)
 
 static void a_consuming_store_takes_the_callers_reference(UNUSED void **state)
 {
-	FOR_EACH_PLACE(place) {
+	FOR_EACH_PLACE(place)
+	{
 		struct field at = field_in(place);
 		struct node *node = make(1);
 		cgc_store_consume(at.object, at.field, node);
@@ -112,7 +114,8 @@ static void a_consuming_store_takes_the_callers_reference(UNUSED void **state)
 
 static void a_store_releases_the_old_value(UNUSED void **state)
 {
-	FOR_EACH_PLACE(place) {
+	FOR_EACH_PLACE(place)
+	{
 		struct field at = field_in(place);
 		count_clear(&destroyed);
 		cgc_store_consume(at.object, at.field, make(1));
@@ -129,7 +132,8 @@ static void a_store_releases_the_old_value(UNUSED void **state)
 
 static void storing_what_is_already_there_changes_nothing(UNUSED void **state)
 {
-	FOR_EACH_PLACE(place) {
+	FOR_EACH_PLACE(place)
+	{
 		struct field at = field_in(place);
 		cgc_store_consume(at.object, at.field, make(7));
 		cgc_read_lock();
@@ -150,7 +154,8 @@ static void storing_what_is_already_there_changes_nothing(UNUSED void **state)
 
 static void a_load_is_owned(UNUSED void **state)
 {
-	FOR_EACH_PLACE(place) {
+	FOR_EACH_PLACE(place)
+	{
 		struct field at = field_in(place);
 		assert_null(cgc_load(at.object, at.field));
 		struct node *node = make(1);
@@ -170,7 +175,8 @@ static void a_load_is_owned(UNUSED void **state)
 
 static void an_exchange_moves_references_without_counting(UNUSED void **state)
 {
-	FOR_EACH_PLACE(place) {
+	FOR_EACH_PLACE(place)
+	{
 		struct field at = field_in(place);
 		struct node *one = make(1), *two = make(2);
 		assert_null(cgc_exchange(at.object, at.field, one));
@@ -193,7 +199,8 @@ static void an_exchange_moves_references_without_counting(UNUSED void **state)
 
 static void a_compare_exchange_stores_only_where_it_matches(UNUSED void **state)
 {
-	FOR_EACH_PLACE(place) {
+	FOR_EACH_PLACE(place)
+	{
 		struct field at = field_in(place);
 		struct node *one = make(1), *two = make(2);
 		assert_false(cgc_compare_exchange(at.object, at.field, one, two));
@@ -220,7 +227,8 @@ static void a_compare_exchange_stores_only_where_it_matches(UNUSED void **state)
 
 static void immediates_are_stored_as_they_are(UNUSED void **state)
 {
-	FOR_EACH_PLACE(place) {
+	FOR_EACH_PLACE(place)
+	{
 		struct field at = field_in(place);
 		struct node *node = make(1);
 		cgc_store(at.object, at.field, IMMEDIATE(1));
@@ -249,7 +257,8 @@ static void immediates_are_stored_as_they_are(UNUSED void **state)
 
 static void an_object_may_refer_to_itself(UNUSED void **state)
 {
-	FOR_EACH_PLACE(place) {
+	FOR_EACH_PLACE(place)
+	{
 		if (place == ROOT)
 			continue;
 		struct field at = field_in(place);

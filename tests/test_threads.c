@@ -329,8 +329,8 @@ static void starting_twice_is_refused(UNUSED void **state)
 
 static void unknown_options_are_refused(UNUSED void **state)
 {
-	static const char *const wrong[] = {"nonsense=1", "poison=1,nonsense=1", "poison", "poison=maybe",
-	                                    "threshold0=many", "=1"};
+	static const char *const wrong[] = {"nonsense=1",   "poison=1,nonsense=1", "poison",
+	                                    "poison=maybe", "threshold0=many",     "=1"};
 	assert_int_equal(cgc_stop(), live_before);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		int error = cgc_start(wrong[i]);

@@ -19,9 +19,10 @@ static void use(struct cgc_type *type)
 	cgc_release(cgc_new(type));
 }
 
-static struct cgc_type too_short_type = {.name = "too_short",
-                                         .size = sizeof(struct pair) - 8,
-                                         CGC_FIELDS(CGC_FIELD(struct pair, left), CGC_FIELD(struct pair, right))};
+static struct cgc_type too_short_type = {
+	.name = "too_short",
+	.size = sizeof(struct pair) - 8,
+	CGC_FIELDS(CGC_FIELD(struct pair, left), CGC_FIELD(struct pair, right))};
 
 static void play_out_of_range(void)
 {
@@ -35,10 +36,10 @@ static void play_far_out_of_range(void)
 	use(&type);
 }
 
-static struct cgc_type overlapping_type = {.name = "overlapping",
-                                           .size = sizeof(struct pair),
-                                           CGC_FIELDS(CGC_FIELD(struct pair, right), CGC_FIELD(struct pair, left),
-                                                      CGC_FIELD(struct pair, right))};
+static struct cgc_type overlapping_type = {
+	.name = "overlapping",
+	.size = sizeof(struct pair),
+	CGC_FIELDS(CGC_FIELD(struct pair, right), CGC_FIELD(struct pair, left), CGC_FIELD(struct pair, right))};
 
 static void play_overlapping(void)
 {
@@ -205,7 +206,8 @@ static void a_new_object_is_all_zero(UNUSED void **state)
 
 static void objects_of_any_size_are_apart_and_aligned(UNUSED void **state)
 {
-	static const size_t sizes[] = {1, 7, 8, 16, 24, 40, 63, 64, 65, 200, 1000, 4096, 8000, 8192, 9000, 65536, 1 << 20};
+	static const size_t sizes[] = {1,   7,    8,    16,   24,   40,   63,    64,     65,
+	                               200, 1000, 4096, 8000, 8192, 9000, 65536, 1 << 20};
 	enum { COUNT = sizeof(sizes) / sizeof(sizes[0]) };
 	static struct cgc_type types[COUNT];
 	unsigned char *objects[COUNT][3];
