@@ -106,6 +106,7 @@ struct cgc__context;
 #define CGC__HOLD_CURRENT 1 /* it allocates from it */
 #define CGC__HOLD_TOUCHED 2 /* in context.touched */
 #define CGC__HOLD_ELDER 4   /* in context.elder */
+#define CGC__HOLD_WALK 8    /* cgc__slab_walk() is there */
 
 struct cgc__slab {
 	struct cgc__context *context;      /* [init] */
@@ -288,6 +289,7 @@ void cgc__slab_share(struct cgc__slab *slab);
 void cgc__slab_hold(struct cgc__context *self, struct cgc__slab *slab, uint8_t reason);
 void cgc__slab_let_go(struct cgc__context *self, struct cgc__slab *slab, uint8_t reason);
 void cgc__slab_release_retired(void);
+struct cgc__slab *cgc__slab_walk(struct cgc__context *self, size_t *position, struct cgc__slab *previous);
 size_t cgc__slab_snapshot(struct cgc__context *context, struct cgc__slab **out, size_t capacity);
 
 static inline struct cgc__slab *cgc__slab_of(const void *address)

@@ -94,18 +94,29 @@ void cgc__slab_share(struct cgc__slab *slab)
 	pthread_mutex_unlock(&context->slabs_lock);
 }
 
-/* The owner, or the background thread for a slab that nobody uses any more. */
+/* slabs_lock is held: nobody finds the slab any more. */
+static void remove_from_context(struct cgc__context *context, struct cgc__slab *slab)
+{
+	if (slab->is_shared)
+		swap_places(context, slab->index, --context->slab_shared_count);
+	swap_places(context, slab->index, --context->slab_count);
+}
+
+static void give_to_jemalloc(struct cgc__slab *slab)
+{
+	cgc__memory_put(slab->window_map, slab->cell_count * sizeof(uint32_t));
+	UNPOISON(slab, slab->bytes);
+	cgc__memory_put(slab, slab->bytes);
+}
+
+/* The owner: a slab that never held a published object. */
 static void release(struct cgc__slab *slab)
 {
 	struct cgc__context *context = slab->context;
 	pthread_mutex_lock(&context->slabs_lock);
-	if (slab->is_shared)
-		swap_places(context, slab->index, --context->slab_shared_count);
-	swap_places(context, slab->index, --context->slab_count);
+	remove_from_context(context, slab);
 	pthread_mutex_unlock(&context->slabs_lock);
-	cgc__memory_put(slab->window_map, slab->cell_count * sizeof(uint32_t));
-	UNPOISON(slab, slab->bytes);
-	cgc__memory_put(slab, slab->bytes);
+	give_to_jemalloc(slab);
 }
 
 static struct cgc__slab *new_slab(struct cgc__context *self, uint32_t size_class, size_t cell_bytes)
@@ -392,6 +403,20 @@ static bool all_cells_remote(struct cgc__slab *slab)
 	return cells == slab->bumped;
 }
 
+/* The lock keeps the owner from walking to the slab meanwhile. */
+static bool try_release(struct cgc__context *context, struct cgc__slab *slab)
+{
+	pthread_mutex_lock(&context->slabs_lock);
+	/* HOLD.r: if 0, the owner is done with it. Pairs: HOLD.w in set_holds(). */
+	bool is_over = atomic_load_explicit(&slab->holds, memory_order_acquire) == 0 && all_cells_remote(slab);
+	if (is_over)
+		remove_from_context(context, slab);
+	pthread_mutex_unlock(&context->slabs_lock);
+	if (is_over)
+		give_to_jemalloc(slab);
+	return is_over;
+}
+
 /* Background thread, no window open: gives back the slabs that others have emptied. A slab off the returned
  * stack whose cells are all remote is in no list of its owner's, unless it is held. */
 void cgc__slab_release_retired(void)
@@ -404,11 +429,7 @@ void cgc__slab_release_retired(void)
 			atomic_exchange_explicit(&context->returned, NULL, memory_order_acquire);
 		while (slab != NULL) {
 			struct cgc__slab *next = slab->returned_next;
-			/* HOLD.r: if 0, the owner is done with it. Pairs: HOLD.w in set_holds(). */
-			if (atomic_load_explicit(&slab->holds, memory_order_acquire) == 0 &&
-			    all_cells_remote(slab))
-				release(slab);
-			else
+			if (!try_release(context, slab))
 				return_slab(context, slab);
 			slab = next;
 		}
@@ -425,4 +446,26 @@ size_t cgc__slab_snapshot(struct cgc__context *context, struct cgc__slab **out, 
 		memcpy(out, context->slabs, count * sizeof(struct cgc__slab *));
 	pthread_mutex_unlock(&context->slabs_lock);
 	return count;
+}
+
+/* The owner: its slabs, from the last to the first, each held until the next call. `position` begins as SIZE_MAX,
+ * `previous` as NULL; the end is NULL. A slab that leaves the array, or moves forward by being shared, leaves
+ * another one in its place, which is visited then. */
+struct cgc__slab *cgc__slab_walk(struct cgc__context *self, size_t *position, struct cgc__slab *previous)
+{
+	struct cgc__slab *slab = NULL;
+	pthread_mutex_lock(&self->slabs_lock);
+	if (previous != NULL) {
+		set_holds(previous, CGC__HOLD_WALK, 0);
+		if (previous->index == *position - 1)
+			--*position;
+	}
+	if (*position > self->slab_count)
+		*position = self->slab_count;
+	if (*position > 0) {
+		slab = self->slabs[*position - 1];
+		set_holds(slab, 0, CGC__HOLD_WALK);
+	}
+	pthread_mutex_unlock(&self->slabs_lock);
+	return slab;
 }

@@ -109,8 +109,9 @@ int cgc__thread_attach_background(void)
 /* What is still private is published: whoever was given it by other means than the library finds it usable. */
 static void publish_leftovers(struct cgc__context *self)
 {
-	for (size_t i = 0; i < self->slab_count; i++) {
-		struct cgc__slab *slab = self->slabs[i];
+	size_t position = SIZE_MAX;
+	struct cgc__slab *slab = NULL;
+	while ((slab = cgc__slab_walk(self, &position, slab)) != NULL) {
 		for (uint32_t cell = 0; cell < slab->bumped; cell++) {
 			struct cgc__header *header = cgc__slab_header(slab, cell);
 			/* GENERATION.r: with 0, a cell that others have freed reads as free. Pairs: GENERATION.w. */
@@ -125,7 +126,6 @@ static void detach(struct cgc__context *self)
 {
 	cgc__reclaim_drain(self);
 	cgc__young_collect(self, 1);
-	/* Sharing a slab moves it to the front of the array; what has not been seen cannot move behind. */
 	publish_leftovers(self);
 	/* No order needed: a statistic. */
 	atomic_store_explicit(&self->is_attached, false, memory_order_relaxed);

@@ -50,6 +50,7 @@ static void resurrect(struct node *node)
 static struct node *make_chain_of(const char *parts, struct node **members)
 {
 	int length = (int)strlen(parts);
+	MUST(length >= 1 && length <= LENGTH_MOST);
 	for (int i = 0; i < length; i++) {
 		members[i] = make_of(&active_type, i);
 		members[i]->on_finalize = parts[i] == 'S'   ? commit_suicide
