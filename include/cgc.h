@@ -87,7 +87,7 @@ struct cgc_type {
 	/* Called once, when death is final, to give back what is not an object (a file, malloc memory).
 	 * Must not look at the object's reference fields, and cannot resurrect. */
 	void (*destroy)(void *object);
-	_Atomic(uintptr_t) cgc__id; /* the library's; leave zero */
+	_Atomic(uint64_t) cgc__info; /* the library's; leave zero */
 };
 
 /* One entry for `fields`; refuses members that are not cgc_ref(). */

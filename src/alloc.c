@@ -7,6 +7,7 @@
 
 #include "count.h"
 #include "object.h"
+#include "slab.h"
 
 /* Tracked objects count towards the next local collection; it runs before there is the object that is one too
  * many, so that a new object is always of generation 0. */
@@ -19,50 +20,48 @@ static void collect_if_due(struct cgc__context *self)
 	self->young_count[0]++;
 }
 
-static void *make(struct cgc__context *self, const struct cgc_type *type, uint16_t id, size_t trailing)
+/* Everything but the contents. */
+static void *dress(struct cgc__context *self, struct cgc__header *header, uint64_t info, size_t trailing)
 {
-	size_t bytes = sizeof(struct cgc__header) + type->size;
-	if (trailing > 0) {
-		if (trailing > UINT32_MAX)
-			return NULL;
-		size_t needed = sizeof(struct cgc__header) + type->trailing.offset + trailing * sizeof(void *);
-		bytes = needed > bytes ? needed : bytes;
-	}
-	bool is_untracked = (type->flags & CGC_ACYCLIC) != 0 ||
-	                    (type->field_count == 0 && (type->flags & CGC_TRAILING) == 0);
-	if (!is_untracked)
-		collect_if_due(self);
-	struct cgc__header *header = cgc__slab_take(self, bytes);
-	if (__builtin_expect(header == NULL, 0))
-		return NULL;
-	header->type = id;
+	header->type = CGC__INFO_ID(info);
 	header->trailing = (uint32_t)trailing;
 	/* No order needed, here and below: private, and published later by PUBLISH.w. */
-	atomic_store_explicit(&header->flags, is_untracked ? CGC__UNTRACKED : 0, memory_order_relaxed);
+	atomic_store_explicit(&header->flags, CGC__INFO_FLAGS(info), memory_order_relaxed);
 	/* No order needed: private. */
 	atomic_store_explicit(&header->unlinked, 0, memory_order_relaxed);
 	/* No order needed: private. */
 	atomic_store_explicit(&header->local, 1, memory_order_relaxed);
 	/* No order needed: private. */
 	atomic_store_explicit(&header->shared, 0, memory_order_relaxed);
-	memset(header + 1, 0, bytes - sizeof(*header));
 	/* No order needed: private. */
 	atomic_store_explicit(&header->bias, self->private_bias, memory_order_relaxed);
-	cgc__counter_add(self, CGC__ALLOCATED, 1);
-	cgc__counter_add(self, CGC__ALLOCATED_BYTES, cgc__reclaim_bytes(header + 1));
-	if (!is_untracked)
+	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0)
 		cgc__slab_hold(self, cgc__slab_of(header), CGC__HOLD_TOUCHED);
 	return header + 1;
 }
 
+/* Any size; NULL if memory is out. */
 static void *try_new(struct cgc_type *type, size_t trailing, const char *function)
 {
 	struct cgc__context *self = cgc__thread_self();
-	uint16_t id = cgc__type_id(type, function);
-	if (trailing > 0 && (type->flags & CGC_TRAILING) == 0)
-		cgc__report_misuse(function, NULL,
-		                   "the type has no trailing array: its objects end with the struct");
-	return make(self, type, id, trailing);
+	uint64_t info = cgc__type_info(type, function);
+	size_t bytes = sizeof(struct cgc__header) + type->size;
+	if (trailing > 0) {
+		if ((type->flags & CGC_TRAILING) == 0)
+			cgc__report_misuse(function, NULL,
+			                   "the type has no trailing array: its objects end with the struct");
+		if (trailing > UINT32_MAX)
+			return NULL;
+		size_t needed = sizeof(struct cgc__header) + type->trailing.offset + trailing * sizeof(void *);
+		bytes = needed > bytes ? needed : bytes;
+	}
+	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0)
+		collect_if_due(self);
+	struct cgc__header *header = cgc__slab_take(self, bytes);
+	if (header == NULL)
+		return NULL;
+	memset(header + 1, 0, bytes - sizeof(*header));
+	return dress(self, header, info, trailing);
 }
 
 static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *function)
@@ -77,9 +76,29 @@ static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *
 	}
 }
 
+/* The fast path: a known small type, an attached thread. */
 void *cgc_new(struct cgc_type *type)
 {
-	return new_or_handler(type, 0, "cgc_new");
+	struct cgc__context *self = cgc__self;
+	uint64_t info = 0;
+	if (__builtin_expect(self != NULL && type != NULL, 1))
+		/* TYPE.r. Pairs: TYPE.w in type.c. */
+		info = atomic_load_explicit(&type->cgc__info, memory_order_acquire);
+	size_t payload = CGC__INFO_PAYLOAD(info);
+	if (__builtin_expect(payload == 0, 0))
+		return new_or_handler(type, 0, "cgc_new");
+	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0)
+		collect_if_due(self);
+	struct cgc__header *header = cgc__slab_take_class(self, CGC__INFO_CLASS(info));
+	if (__builtin_expect(header == NULL, 0))
+		return new_or_handler(type, 0, "cgc_new");
+	char *contents = (char *)(header + 1);
+	if (payload <= 128)
+		for (size_t i = 0; i < payload; i += 16)
+			memset(contents + i, 0, 16); /* a store, not a call */
+	else
+		memset(contents, 0, payload);
+	return dress(self, header, info, 0);
 }
 
 void *cgc_try_new(struct cgc_type *type)

@@ -111,11 +111,9 @@ static uint64_t suspect_entries(void)
 static uint64_t live_bytes(void)
 {
 	uint64_t sum = 0;
+	uint64_t made = 0, live = 0;
 	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
-		/* No order needed: statistics. */
-		sum += atomic_load_explicit(&context->counter[CGC__ALLOCATED_BYTES], memory_order_relaxed) -
-		       /* No order needed: statistics. */
-		       atomic_load_explicit(&context->counter[CGC__GIVEN_BACK_BYTES], memory_order_relaxed);
+		cgc__slab_sum(context, &made, &live, &sum);
 	return sum;
 }
 

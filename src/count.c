@@ -31,6 +31,8 @@ void cgc__retain_slow(void *object)
 {
 	struct cgc__context *self = cgc__thread_self();
 	struct cgc__header *header = cgc__header_of(object);
+	if (cgc__count_bias(header) == CGC__IMMORTAL)
+		return;
 	if (check_kind(self, object, "cgc_retain")) {
 		/* Debug mode comes here for private objects too. No order needed: private. */
 		uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
@@ -46,6 +48,8 @@ void cgc__retain_slow(void *object)
 void cgc__release_slow(void *object)
 {
 	struct cgc__context *self = cgc__thread_self();
+	if (cgc__count_bias(cgc__header_of(object)) == CGC__IMMORTAL)
+		return;
 	if (check_kind(self, object, "cgc_release")) {
 		struct cgc__header *header = cgc__header_of(object);
 		/* Debug mode comes here for private objects too. No order needed: private. */
@@ -61,11 +65,6 @@ void cgc__release_slow(void *object)
 	cgc__count_down(self, object);
 	cgc__grace_leave();
 	cgc__pending_poll(self);
-}
-
-void cgc__release_last_private(void *object)
-{
-	cgc__reclaim_private(cgc__self, object);
 }
 
 /* Owner, in a section: its last local reference goes. Local is zero first, then shared says so: in between the

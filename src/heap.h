@@ -60,6 +60,8 @@ enum cgc__kind {
 #define CGC__FINALIZED 2      /* its finalizer has been called */
 #define CGC__DESTROYED 4      /* published, dead and destroyed: only its memory waits */
 #define CGC__CONDEMNED_ONCE 8 /* was garbage, and alive again for finalizers */
+#define CGC__PLAIN 16         /* its type has neither finalizer nor destroy */
+#define CGC__LEAF 32          /* its type has no references */
 
 /* shared: flags. While an object is private the word is scratch: publish.c and young.c. */
 #define CGC__MERGED UINT64_C(1)    /* local is 0 for ever: shared is the count */
@@ -126,7 +128,7 @@ struct cgc__slab {
 	bool is_partial;                   /* [owner] */
 	bool is_shared;                    /* [owner] has held a published object */
 	_Atomic(uint8_t) holds;            /* [atomic] written by the owner: why it still looks at the slab */
-	_Atomic(struct cgc__header *) remote; /* [atomic] cells freed by others, linked through local */
+	_Atomic(uint64_t) remote;            /* [atomic] cells freed by others: how many, and the first's offset */
 	struct cgc__slab *returned_next;      /* [atomic context.returned] */
 	uint32_t *window_map;                 /* [collector] per cell: index in the window + 1 */
 	_Atomic(uint8_t) generation[];        /* [atomic] owner writes 0 -> 1 -> 2, who frees writes 0 */
@@ -165,14 +167,12 @@ struct cgc__queue {
 
 /* Counters that the owner adds to and anybody sums up. */
 enum cgc__counter {
-	CGC__ALLOCATED,
-	CGC__ALLOCATED_BYTES,
+	CGC__MADE_LARGE_BYTES,
+	CGC__GIVEN_LARGE_BYTES,
 	CGC__PUBLISHED,
 	CGC__DIED_BY_COUNT,
 	CGC__DIED_LOCALLY,
 	CGC__DIED_BY_DETECTOR,
-	CGC__GIVEN_BACK, /* memory of objects, back in a slab */
-	CGC__GIVEN_BACK_BYTES,
 	CGC__WAIT_BEGUN, /* dead or dying, behind a grace period */
 	CGC__WAIT_BEGUN_BYTES,
 	CGC__WAIT_ENDED,
@@ -197,6 +197,7 @@ struct cgc__context {
 	struct cgc__slab *partial[CGC__CLASS_COUNT]; /* [owner] */
 	struct cgc__slab *touched;                   /* [owner] may hold objects of generation 0 */
 	struct cgc__slab *elder;                     /* [owner] may hold objects of generation 1 */
+	struct cgc__slab *collected;                 /* [owner] off `returned`, still to be looked at */
 	_Atomic(struct cgc__slab *) returned;        /* [atomic] slabs with cells in remote */
 	pthread_mutex_t slabs_lock;
 	struct cgc__slab **slabs; /* [lock slabs_lock] all of them, the shared ones first */
@@ -214,6 +215,8 @@ struct cgc__context {
 	_Atomic(bool) consuming; /* [atomic] a try-lock */
 
 	_Atomic(uint64_t) counter[CGC__COUNTERS]; /* [atomic] written by the owner */
+	_Atomic(uint64_t) made[CGC__CLASS_COUNT + 1];  /* [atomic] cells taken, by size */
+	_Atomic(uint64_t) given[CGC__CLASS_COUNT + 1]; /* [atomic] cells given back by this thread, anybody's */
 	_Atomic(uint64_t) longest_stall;          /* [atomic] nanoseconds */
 	_Atomic(bool) is_attached;                /* [atomic] */
 	struct cgc__context *next;                /* [init] all contexts, newest first */
@@ -253,11 +256,15 @@ static inline struct cgc__context *cgc__thread_self(void)
 }
 
 /* Only the owner writes, so no read-modify-write. No order needed: statistics. */
-static inline void cgc__counter_add(struct cgc__context *self, int counter, uint64_t amount)
+static inline void cgc__counter_raise(_Atomic(uint64_t) *word, uint64_t amount)
 {
-	_Atomic(uint64_t) *word = &self->counter[counter];
 	atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + amount,
 	                      memory_order_relaxed);
+}
+
+static inline void cgc__counter_add(struct cgc__context *self, int counter, uint64_t amount)
+{
+	cgc__counter_raise(&self->counter[counter], amount);
 }
 
 /* memory.c: jemalloc */
@@ -279,7 +286,13 @@ void cgc__leaks_print(void);
 
 /* type.c */
 struct cgc_type *cgc__type_of_id(uint16_t id);
-uint16_t cgc__type_id(struct cgc_type *type, const char *function);
+uint64_t cgc__type_info(struct cgc_type *type, const char *function);
+
+/* cgc_type.cgc__info: payload bytes to clear[63:32] header flags[31:24] size class[23:16] number[15:0] */
+#define CGC__INFO_ID(info) ((uint16_t)(info))
+#define CGC__INFO_CLASS(info) ((uint32_t)((info) >> 16 & 0xff))
+#define CGC__INFO_FLAGS(info) ((uint8_t)((info) >> 24 & 0xff))
+#define CGC__INFO_PAYLOAD(info) ((size_t)((info) >> 32))
 
 /* slab.c */
 struct cgc__header *cgc__slab_take(struct cgc__context *self, size_t cell_bytes);
@@ -290,6 +303,7 @@ void cgc__slab_hold(struct cgc__context *self, struct cgc__slab *slab, uint8_t r
 void cgc__slab_let_go(struct cgc__context *self, struct cgc__slab *slab, uint8_t reason);
 void cgc__slab_release_retired(void);
 struct cgc__slab *cgc__slab_walk(struct cgc__context *self, size_t *position, struct cgc__slab *previous);
+void cgc__slab_sum(struct cgc__context *context, uint64_t *made, uint64_t *live, uint64_t *live_bytes);
 size_t cgc__slab_snapshot(struct cgc__context *context, struct cgc__slab **out, size_t capacity);
 
 static inline struct cgc__slab *cgc__slab_of(const void *address)

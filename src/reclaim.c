@@ -63,6 +63,35 @@ void cgc__reclaim_private(struct cgc__context *self, void *object)
 		cgc__reclaim_drain(self);
 }
 
+static bool refers_to_nothing(void *object)
+{
+	struct cgc__slots slots = cgc__slots_of(object);
+	for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL;)
+		/* No order needed: private. */
+		if (cgc__is_object(atomic_load_explicit(slot, memory_order_relaxed)))
+			return false;
+	return true;
+}
+
+/* The same, at once for the common case: nothing to call, nothing else to release. */
+void cgc__release_last_private(void *object)
+{
+	struct cgc__context *self = cgc__self;
+	struct cgc__header *header = cgc__header_of(object);
+	/* No order needed: private. */
+	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
+	if ((flags & CGC__PLAIN) == 0 || ((flags & CGC__LEAF) == 0 && !refers_to_nothing(object))) {
+		cgc__reclaim_private(self, object);
+		return;
+	}
+	if ((flags & CGC__UNTRACKED) == 0) {
+		self->freed_tracked++;
+		self->young_count[0] -= self->young_count[0] > 0;
+	}
+	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
+	cgc__slab_give(self, header);
+}
+
 /* DEAD is set, and the caller has the object to itself. */
 void cgc__reclaim_dead(struct cgc__context *self, void *object)
 {
@@ -164,13 +193,6 @@ static void drop_children(struct cgc__context *self, void *object, bool is_priva
 	}
 }
 
-static void give_memory(struct cgc__context *self, void *object)
-{
-	cgc__counter_add(self, CGC__GIVEN_BACK, 1);
-	cgc__counter_add(self, CGC__GIVEN_BACK_BYTES, cgc__reclaim_bytes(object));
-	cgc__slab_give(self, cgc__header_of(object));
-}
-
 /* A published object that is destroyed and that no reader looks at any more. */
 static void give_back(struct cgc__context *self, void *object)
 {
@@ -184,7 +206,7 @@ static void give_back(struct cgc__context *self, void *object)
 		/* GONE.w: the last flag out gives the memory back. Pairs: GONE.r in window.c. */
 		uint64_t shared = atomic_fetch_or_explicit(&header->shared, CGC__GONE, memory_order_acq_rel);
 		if ((shared & CGC__SUSPECT) == 0)
-			give_memory(self, object);
+			cgc__slab_give(self, cgc__header_of(object));
 	}
 	cgc__grace_leave();
 }
@@ -201,7 +223,7 @@ static void destroy_private(struct cgc__context *self, struct cgc__header *heade
 			self->young_count[0]--;
 	}
 	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
-	give_memory(self, object);
+	cgc__slab_give(self, cgc__header_of(object));
 }
 
 static bool clear_weak(struct cgc__context *self, struct cgc__header *header)

@@ -216,19 +216,17 @@ void cgc_get_stats(struct cgc_stats *stats)
 		/* No order needed: as above. */
 		stats->threads += atomic_load_explicit(&context->is_attached, memory_order_relaxed);
 		stats->suspects += cgc__queue_length(&context->suspects);
+		cgc__slab_sum(context, &stats->objects_allocated, &stats->objects_live, &stats->bytes_live);
 	}
 	for (int i = 0; i < 2; i++) {
 		const uint64_t *numbers = &sum[CGC__YOUNG_COLLECTIONS + 5 * i];
 		stats->generation[i] = (struct cgc_generation_stats){numbers[0], numbers[1], numbers[2],
 		                                                     numbers[3], numbers[4]};
 	}
-	stats->objects_allocated = sum[CGC__ALLOCATED];
 	stats->objects_freed_by_count = sum[CGC__DIED_BY_COUNT];
 	stats->objects_freed_locally = sum[CGC__DIED_LOCALLY];
 	stats->objects_freed_by_detector = sum[CGC__DIED_BY_DETECTOR];
 	stats->objects_published = sum[CGC__PUBLISHED];
-	stats->objects_live = sum[CGC__ALLOCATED] - sum[CGC__GIVEN_BACK];
-	stats->bytes_live = sum[CGC__ALLOCATED_BYTES] - sum[CGC__GIVEN_BACK_BYTES];
 	stats->objects_waiting = sum[CGC__WAIT_BEGUN] - sum[CGC__WAIT_ENDED];
 	stats->bytes_waiting = sum[CGC__WAIT_BEGUN_BYTES] - sum[CGC__WAIT_ENDED_BYTES];
 	stats->bytes_reserved = cgc__memory_reserved();

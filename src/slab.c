@@ -10,24 +10,10 @@
  */
 #include <string.h>
 
-#include "heap.h"
+#include "slab.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ADDRESS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ADDRESS_SANITIZER 1
-#endif
-#endif
-
-#ifdef ADDRESS_SANITIZER
-#include <sanitizer/asan_interface.h>
-#define POISON(address, bytes) ASAN_POISON_MEMORY_REGION(address, bytes)
-#define UNPOISON(address, bytes) ASAN_UNPOISON_MEMORY_REGION(address, bytes)
-#else
-#define POISON(address, bytes) ((void)0)
-#define UNPOISON(address, bytes) ((void)0)
-#endif
+/* Returned slabs that one refill looks at. */
+#define COLLECT_AT_ONCE 32
 
 static const uint16_t class_bytes[CGC__CLASS_COUNT] = {
 	48,  64,  80,  96,  112,  128,  144,  160,  176,  192,  224,  256,  288,  320,  384,  448,  512,
@@ -105,7 +91,7 @@ static void remove_from_context(struct cgc__context *context, struct cgc__slab *
 static void give_to_jemalloc(struct cgc__slab *slab)
 {
 	cgc__memory_put(slab->window_map, slab->cell_count * sizeof(uint32_t));
-	UNPOISON(slab, slab->bytes);
+	CGC__UNPOISON(slab, slab->bytes);
 	cgc__memory_put(slab, slab->bytes);
 }
 
@@ -170,25 +156,42 @@ static void add_partial(struct cgc__context *self, struct cgc__slab *slab)
 	slab->is_partial = true;
 }
 
-/* Owner: takes what others freed. */
-static void collect_remote(struct cgc__slab *slab)
+/* slab.remote: how many cells above, the offset of the first below; 0 is none. */
+static uint64_t remote_word(const struct cgc__slab *slab, const struct cgc__header *first, uint64_t count)
 {
-	/* REMOTE.r: what the freeing thread wrote to the cell. Release: our look at returned_next, before another
-	 * thread that finds the stack empty returns the slab again. Pairs: REMOTE.w in give_remote(). */
-	struct cgc__header *header = atomic_exchange_explicit(&slab->remote, NULL, memory_order_acq_rel);
-	while (header != NULL) {
-		/* No order needed: ours since the exchange. */
-		struct cgc__header *next =
-			(struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
-		/* No order needed: owner only. */
-		atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
-		slab->free = header;
-		slab->used--;
-		header = next;
-	}
+	return count << 32 | (uint64_t)((uintptr_t)first - (uintptr_t)slab);
 }
 
-/* The owner only. */
+static struct cgc__header *remote_first(const struct cgc__slab *slab, uint64_t word)
+{
+	return word != 0 ? (struct cgc__header *)((uintptr_t)slab + (uint32_t)word) : NULL;
+}
+
+static struct cgc__header *next_free(const struct cgc__header *header)
+{
+	/* No order needed: the list is the reader's own by now. */
+	return (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
+}
+
+/* Owner: takes what others freed, all at once. */
+static void collect_remote(struct cgc__slab *slab)
+{
+	/* REMOTE.r: what the freeing threads wrote to the cells. Release: our look at returned_next, before another
+	 * thread that finds the stack empty returns the slab again. Pairs: REMOTE.w in give_remote(). */
+	uint64_t word = atomic_exchange_explicit(&slab->remote, 0, memory_order_acq_rel);
+	struct cgc__header *first = remote_first(slab, word), *last = first;
+	slab->used -= (uint32_t)(word >> 32);
+	if (first == NULL)
+		return;
+	if (slab->free != NULL) {
+		while (next_free(last) != NULL)
+			last = next_free(last);
+		/* No order needed: owner only. */
+		atomic_store_explicit(&last->local, (uintptr_t)slab->free, memory_order_relaxed);
+	}
+	slab->free = first;
+}
+
 static void set_holds(struct cgc__slab *slab, uint8_t clear, uint8_t set)
 {
 	/* No order needed: own value. */
@@ -196,11 +199,6 @@ static void set_holds(struct cgc__slab *slab, uint8_t clear, uint8_t set)
 	/* HOLD.w: once it reads 0, the background thread may take the slab, after all the owner did with it.
 	 * Pairs: HOLD.r in cgc__slab_release_retired(). */
 	atomic_store_explicit(&slab->holds, (uint8_t)((holds & ~clear) | set), memory_order_release);
-}
-
-static bool is_exhausted(const struct cgc__slab *slab)
-{
-	return slab->free == NULL && slab->bumped == slab->cell_count;
 }
 
 static void return_slab(struct cgc__context *context, struct cgc__slab *slab)
@@ -229,7 +227,7 @@ static void retire_empty(struct cgc__context *self, struct cgc__slab *slab)
 		return;
 	}
 	/* A window may be reading it: the background thread releases it, as if others had emptied it. */
-	struct cgc__header *cells = slab->free;
+	uint64_t cells = remote_word(slab, slab->free, slab->bumped);
 	slab->free = NULL;
 	slab->used = slab->bumped;
 	/* REMOTE.w. Pairs: REMOTE.r in all_cells_remote(). */
@@ -237,22 +235,33 @@ static void retire_empty(struct cgc__context *self, struct cgc__slab *slab)
 	return_slab(self, slab);
 }
 
+/* Owner: a few of the slabs with cells that others have freed, so that no call takes long; the rest is for the
+ * next refill. */
 static void collect_returned(struct cgc__context *self)
 {
-	/* No order needed to look; RETURNED.r if there is something. Pairs: RETURNED.w in return_slab(). */
-	if (atomic_load_explicit(&self->returned, memory_order_relaxed) == NULL)
-		return;
-	/* RETURNED.r. Pairs: RETURNED.w in return_slab(). */
-	struct cgc__slab *slab = atomic_exchange_explicit(&self->returned, NULL, memory_order_acquire);
-	while (slab != NULL) {
-		struct cgc__slab *next = slab->returned_next;
+	if (self->collected == NULL) {
+		/* No order needed to look; RETURNED.r if there is something. Pairs: RETURNED.w in return_slab(). */
+		if (atomic_load_explicit(&self->returned, memory_order_relaxed) == NULL)
+			return;
+		/* RETURNED.r. Pairs: RETURNED.w in return_slab(). */
+		self->collected = atomic_exchange_explicit(&self->returned, NULL, memory_order_acquire);
+	}
+	for (int i = 0; i < COLLECT_AT_ONCE && self->collected != NULL; i++) {
+		struct cgc__slab *slab = self->collected;
+		self->collected = slab->returned_next;
 		collect_remote(slab);
 		if (slab->size_class == CGC__CLASS_LARGE)
 			retire_empty(self, slab);
 		else if (!slab->is_partial && !cgc__slab_is_held(slab, CGC__HOLD_CURRENT))
 			add_partial(self, slab);
-		slab = next;
 	}
+	/* The background thread may take what is left, if nothing was returned meanwhile. */
+	struct cgc__slab *none = NULL;
+	/* RETURNED.w, as in return_slab(). Pairs: RETURNED.r above and in cgc__slab_release_retired(). */
+	if (self->collected != NULL &&
+	    atomic_compare_exchange_strong_explicit(&self->returned, &none, self->collected, memory_order_acq_rel,
+	                                            memory_order_relaxed))
+		self->collected = NULL;
 }
 
 /* A slab with a free cell becomes the current one. */
@@ -261,7 +270,7 @@ static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 	struct cgc__slab *slab = self->current[size_class];
 	collect_returned(self);
 	if (slab != NULL) {
-		if (!is_exhausted(slab))
+		if (!cgc__slab_is_exhausted(slab))
 			return slab;
 		self->current[size_class] = NULL;
 		set_holds(slab, CGC__HOLD_CURRENT, 0);
@@ -287,48 +296,46 @@ static struct cgc__header *take_large(struct cgc__context *self, size_t cell_byt
 	if (slab == NULL)
 		return NULL;
 	slab->bumped = slab->used = 1;
+	cgc__counter_raise(&self->made[CGC__CLASS_LARGE], 1);
+	cgc__counter_add(self, CGC__MADE_LARGE_BYTES, slab->bytes - slab->cells_offset);
 	return cgc__slab_header(slab, 0);
+}
+
+/* The rest of cgc__slab_take_class(). */
+struct cgc__header *cgc__slab_take_slow(struct cgc__context *self, uint32_t size_class)
+{
+	return refill(self, size_class) != NULL ? cgc__slab_take_class(self, size_class) : NULL;
+}
+
+uint32_t cgc__slab_class_of(size_t cell_bytes)
+{
+	return cell_bytes > CGC__CELL_LARGEST ? CGC__CLASS_LARGE : class_of[(cell_bytes - 1) / 16];
 }
 
 /* A cell of at least that size, header and contents undefined; NULL if memory is out. */
 struct cgc__header *cgc__slab_take(struct cgc__context *self, size_t cell_bytes)
 {
-	if (__builtin_expect(cell_bytes > CGC__CELL_LARGEST, 0))
-		return take_large(self, cell_bytes);
-	uint32_t size_class = class_of[(cell_bytes - 1) / 16];
-	struct cgc__slab *slab = self->current[size_class];
-	if (__builtin_expect(slab == NULL || is_exhausted(slab), 0)) {
-		slab = refill(self, size_class);
-		if (slab == NULL)
-			return NULL;
-	}
-	struct cgc__header *header = slab->free;
-	if (header != NULL)
-		/* No order needed: owner only. */
-		slab->free = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
-	else
-		header = cgc__slab_header(slab, slab->bumped++);
-	slab->used++;
-	UNPOISON(header, slab->cell_bytes);
-	return header;
+	uint32_t size_class = cgc__slab_class_of(cell_bytes);
+	return size_class == CGC__CLASS_LARGE ? take_large(self, cell_bytes) : cgc__slab_take_class(self, size_class);
 }
 
 static void give_remote(struct cgc__slab *slab, struct cgc__header *header)
 {
 	struct cgc__context *context = slab->context;
 	/* No order needed: the exchange below checks it. */
-	struct cgc__header *head = atomic_load_explicit(&slab->remote, memory_order_relaxed);
+	uint64_t head = atomic_load_explicit(&slab->remote, memory_order_relaxed);
 	do {
 		/* No order needed: the exchange below publishes it. */
-		atomic_store_explicit(&header->local, (uintptr_t)head, memory_order_relaxed);
+		atomic_store_explicit(&header->local, (uintptr_t)remote_first(slab, head), memory_order_relaxed);
 		/* REMOTE.w: the link, and that the object is over, before the cell can be used again. The
 		 * acquire half is for the slab that follows an empty stack: taken by the owner, returned again by
 		 * us. Pairs: REMOTE.r in collect_remote(). */
-	} while (!atomic_compare_exchange_weak_explicit(&slab->remote, &head, header, memory_order_acq_rel,
-	                                                memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&slab->remote, &head,
+	                                                remote_word(slab, header, (head >> 32) + 1),
+	                                                memory_order_acq_rel, memory_order_relaxed));
 	/* The slab cannot go away before it is returned: its cell is on the stack, and who empties the stack
 	 * found the slab in `returned`. */
-	if (head == NULL)
+	if (head == 0)
 		return_slab(context, slab);
 }
 
@@ -357,21 +364,46 @@ void cgc__slab_let_go(struct cgc__context *self, struct cgc__slab *slab, uint8_t
 		retire_empty(self, slab);
 }
 
+static size_t payload_bytes(const struct cgc__slab *slab)
+{
+	return (slab->cell_bytes != 0 ? slab->cell_bytes : slab->bytes - slab->cells_offset) -
+	       sizeof(struct cgc__header);
+}
+
+/* The same for the common case: the owner's, never published, in a slab it allocates from. */
+static bool give_to_current(struct cgc__context *self, struct cgc__slab *slab, struct cgc__header *header)
+{
+	/* No order needed: owner's own. */
+	uint8_t holds = atomic_load_explicit(&slab->holds, memory_order_relaxed);
+	if (slab->context != self || slab->is_shared || (holds & (CGC__HOLD_CURRENT | CGC__HOLD_ELDER)) != CGC__HOLD_CURRENT)
+		return false;
+	/* No order needed: owner only. */
+	atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
+	slab->free = header;
+	slab->used--;
+	return true;
+}
+
 /* The object in it is over. Any thread. */
 void cgc__slab_give(struct cgc__context *self, struct cgc__header *header)
 {
 	struct cgc__slab *slab = cgc__slab_of(header);
-	size_t payload =
-		(slab->cell_bytes != 0 ? slab->cell_bytes : slab->bytes - slab->cells_offset) - sizeof(*header);
 	if (__builtin_expect(cgc__heap.poison, 0))
-		memset(header + 1, 0x5a, payload);
+		memset(header + 1, 0x5a, payload_bytes(slab));
+	cgc__counter_raise(&self->given[slab->size_class], 1);
+	if (__builtin_expect(slab->size_class == CGC__CLASS_LARGE, 0))
+		cgc__counter_add(self, CGC__GIVEN_LARGE_BYTES, slab->bytes - slab->cells_offset);
 	/* No order needed: the cell's next owner is ordered by GENERATION or REMOTE. */
 	atomic_store_explicit(&header->bias, CGC__FREE, memory_order_relaxed);
+#ifndef CGC__ADDRESS_SANITIZER
+	if (give_to_current(self, slab, header))
+		return;
+#endif
 	if (slab->context != self || slab->is_shared || cgc__slab_is_held(slab, CGC__HOLD_ELDER))
 		/* GENERATION.w: no window or local collection may take the cell for an object from here on, and
 		 * one that reads 0 sees the bias. Pairs: GENERATION.r in young.c and window.c. */
 		atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 0, memory_order_release);
-	POISON(header + 1, payload);
+	CGC__POISON(header + 1, payload_bytes(slab));
 	if (slab->context != self) {
 		give_remote(slab, header);
 		return;
@@ -392,15 +424,8 @@ void cgc__slab_give(struct cgc__context *self, struct cgc__header *header)
 
 static bool all_cells_remote(struct cgc__slab *slab)
 {
-	uint32_t cells = 0;
-	/* REMOTE.r: the chain behind it. Pairs: REMOTE.w in give_remote(). */
-	struct cgc__header *header = atomic_load_explicit(&slab->remote, memory_order_acquire);
-	while (header != NULL) {
-		cells++;
-		/* No order needed: nobody changes links while the slab is off the returned stack. */
-		header = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
-	}
-	return cells == slab->bumped;
+	/* REMOTE.r: all that was done to the cells. Pairs: REMOTE.w in give_remote() and retire_empty(). */
+	return atomic_load_explicit(&slab->remote, memory_order_acquire) >> 32 == slab->bumped;
 }
 
 /* The lock keeps the owner from walking to the slab meanwhile. */
@@ -468,4 +493,23 @@ struct cgc__slab *cgc__slab_walk(struct cgc__context *self, size_t *position, st
 	}
 	pthread_mutex_unlock(&self->slabs_lock);
 	return slab;
+}
+
+/* Adds a context's numbers: cells taken, and taken but not given back. What one thread has taken another may give
+ * back, so only the sum over all contexts means something. */
+void cgc__slab_sum(struct cgc__context *context, uint64_t *made, uint64_t *live, uint64_t *live_bytes)
+{
+	for (unsigned i = 0; i <= CGC__CLASS_COUNT; i++) {
+		/* No order needed: statistics. */
+		uint64_t taken = atomic_load_explicit(&context->made[i], memory_order_relaxed);
+		/* No order needed: statistics. */
+		uint64_t given = atomic_load_explicit(&context->given[i], memory_order_relaxed);
+		*made += taken;
+		*live += taken - given;
+		*live_bytes += i < CGC__CLASS_COUNT ? (taken - given) * class_bytes[i] : 0;
+	}
+	/* No order needed: statistics. */
+	*live_bytes += atomic_load_explicit(&context->counter[CGC__MADE_LARGE_BYTES], memory_order_relaxed) -
+	               /* No order needed: statistics. */
+	               atomic_load_explicit(&context->counter[CGC__GIVEN_LARGE_BYTES], memory_order_relaxed);
 }

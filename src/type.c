@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "heap.h"
+#include "slab.h"
 
 #define TYPE_LIMIT 65536
 
@@ -58,30 +58,44 @@ static void check(const struct cgc_type *type)
 		refuse(type, NULL, "unknown flags");
 }
 
-/* The number of a type; checks and enters it at its first use. */
-uint16_t cgc__type_id(struct cgc_type *type, const char *function)
+/* What cgc_new needs to know, in one word: see heap.h. */
+static uint64_t info_of(const struct cgc_type *type, uint64_t id)
+{
+	bool has_references = type->field_count > 0 || (type->flags & CGC_TRAILING) != 0;
+	bool is_untracked = (type->flags & CGC_ACYCLIC) != 0 || !has_references;
+	bool is_plain = type->finalize == NULL && type->destroy == NULL;
+	bool is_small = type->size <= CGC__CELL_LARGEST - sizeof(struct cgc__header);
+	uint64_t payload = is_small ? (type->size + 15) / 16 * 16 : 0;
+	uint32_t size_class = cgc__slab_class_of(sizeof(struct cgc__header) + (is_small ? payload : CGC__CELL_LARGEST));
+	uint64_t flags = (is_untracked ? CGC__UNTRACKED : 0) | (is_plain ? CGC__PLAIN : 0) |
+	                 (has_references ? 0 : CGC__LEAF);
+	return id | (uint64_t)size_class << 16 | flags << 24 | payload << 32;
+}
+
+/* The word of a type; checks and enters it at its first use. */
+uint64_t cgc__type_info(struct cgc_type *type, const char *function)
 {
 	if (type == NULL)
 		cgc__report_misuse(function, NULL, "the type is NULL: there is nothing to allocate");
 	/* TYPE.r: a number seen here means a type entered. Pairs: TYPE.w below. */
-	uintptr_t id = atomic_load_explicit(&type->cgc__id, memory_order_acquire);
-	if (__builtin_expect(id != 0, 1))
-		return (uint16_t)id;
+	uint64_t info = atomic_load_explicit(&type->cgc__info, memory_order_acquire);
+	if (__builtin_expect(info != 0, 1))
+		return info;
 	check(type);
 	pthread_mutex_lock(&lock);
 	/* No order needed: under the lock. */
-	id = atomic_load_explicit(&type->cgc__id, memory_order_relaxed);
-	if (id == 0) {
+	info = atomic_load_explicit(&type->cgc__info, memory_order_relaxed);
+	if (info == 0) {
 		if (type_count == TYPE_LIMIT)
 			cgc__report_fatal(function, "more than 65,535 types", 0);
-		id = type_count++;
+		info = info_of(type, type_count);
 		/* TYPE.w: the entry before the number. Pairs: TYPE.r in cgc__type_of_id(). */
-		atomic_store_explicit(&types[id], type, memory_order_release);
+		atomic_store_explicit(&types[type_count++], type, memory_order_release);
 		/* TYPE.w: as above. Pairs: TYPE.r at the top. */
-		atomic_store_explicit(&type->cgc__id, id, memory_order_release);
+		atomic_store_explicit(&type->cgc__info, info, memory_order_release);
 	}
 	pthread_mutex_unlock(&lock);
-	return (uint16_t)id;
+	return info;
 }
 
 struct cgc_type *cgc__type_of_id(uint16_t id)

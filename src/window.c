@@ -196,8 +196,6 @@ static void take_suspects(struct cgc__window *window, struct cgc__context *self,
 		uint64_t shared =
 			atomic_fetch_and_explicit(&header->shared, ~CGC__SUSPECT, memory_order_acq_rel);
 		if ((shared & CGC__GONE) != 0) {
-			cgc__counter_add(self, CGC__GIVEN_BACK, 1);
-			cgc__counter_add(self, CGC__GIVEN_BACK_BYTES, cgc__reclaim_bytes(entry.object));
 			cgc__slab_give(self, header);
 		} else if ((shared & CGC__DEAD) == 0 && !window->failed) {
 			/* Its words are read after the grace period; for now only its name. */

@@ -237,8 +237,6 @@ static void kill(struct cgc__context *self, struct set *set, size_t dead)
 		}
 	}
 	for (size_t i = 0; i < dead; i++) {
-		cgc__counter_add(self, CGC__GIVEN_BACK, 1);
-		cgc__counter_add(self, CGC__GIVEN_BACK_BYTES, cgc__reclaim_bytes(objects[i]));
 		cgc__slab_give(self, cgc__header_of(objects[i]));
 	}
 	self->freed_tracked += dead;

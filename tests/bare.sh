@@ -30,6 +30,7 @@ else
 	root=$(mktemp -d)
 fi
 root=$(realpath "$root")
+chmod 755 "$root"
 mounted=false
 finish() {
 	! $mounted || umount "$root/proc"
@@ -52,7 +53,7 @@ for tool in make gcc cc clang; do
 	! chroot "$root" sh -c "command -v $tool" || fail "$tool is there already: not bare"
 done
 
-run=(env -i TERM="${TERM-dumb}" LANG=C.UTF-8)
+run=(env -i TERM="${TERM-dumb}" LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
 home=/root
 if [ "${AS-}" = user ]; then
 	chroot "$root" useradd --create-home --shell /bin/bash tester
@@ -72,8 +73,7 @@ for line in "${lines[@]}"; do
 	if [ "${AS-}" = user ]; then
 		"${run[@]}" chroot "$root" su - tester -c "cd libcgc && $line" && status=0 || status=$?
 	else
-		"${run[@]}" HOME=$home PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-			chroot "$root" bash -c "cd $home/libcgc && $line" && status=0 || status=$?
+		"${run[@]}" HOME=$home chroot "$root" bash -c "cd $home/libcgc && $line" && status=0 || status=$?
 	fi
 	echo "bare: exit status $status"
 	[ "$status" != 0 ] || good=$((good + 1))

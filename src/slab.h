@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The fast path of allocation, and what AddressSanitizer is told about cells.
+ */
+#ifndef CGC_SLAB_H
+#define CGC_SLAB_H
+
+#include "heap.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define CGC__ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CGC__ADDRESS_SANITIZER 1
+#endif
+#endif
+
+#ifdef CGC__ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#define CGC__POISON(address, bytes) ASAN_POISON_MEMORY_REGION(address, bytes)
+#define CGC__UNPOISON(address, bytes) ASAN_UNPOISON_MEMORY_REGION(address, bytes)
+#else
+#define CGC__POISON(address, bytes) ((void)0)
+#define CGC__UNPOISON(address, bytes) ((void)0)
+#endif
+
+struct cgc__header *cgc__slab_take_slow(struct cgc__context *self, uint32_t size_class);
+uint32_t cgc__slab_class_of(size_t cell_bytes);
+
+static inline bool cgc__slab_is_exhausted(const struct cgc__slab *slab)
+{
+	return slab->free == NULL && slab->bumped == slab->cell_count;
+}
+
+/* A cell of that size, header and contents undefined; NULL if memory is out. */
+static inline struct cgc__header *cgc__slab_take_class(struct cgc__context *self, uint32_t size_class)
+{
+	struct cgc__slab *slab = self->current[size_class];
+	if (__builtin_expect(slab == NULL || cgc__slab_is_exhausted(slab), 0))
+		return cgc__slab_take_slow(self, size_class);
+	struct cgc__header *header = slab->free;
+	if (header != NULL)
+		/* No order needed: owner only. */
+		slab->free = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
+	else
+		header = cgc__slab_header(slab, slab->bumped++);
+	slab->used++;
+	cgc__counter_raise(&self->made[size_class], 1);
+	CGC__UNPOISON(header, slab->cell_bytes);
+	return header;
+}
+
+#endif
