@@ -27,12 +27,10 @@ static bool check_kind(struct cgc__context *self, const void *object, const char
 	}
 }
 
-void cgc__retain_slow(void *object)
+static __attribute__((noinline)) void retain_other(void *object)
 {
 	struct cgc__context *self = cgc__thread_self();
 	struct cgc__header *header = cgc__header_of(object);
-	if (cgc__count_bias(header) == CGC__IMMORTAL)
-		return;
 	if (check_kind(self, object, "cgc_retain")) {
 		/* Debug mode comes here for private objects too. No order needed: private. */
 		uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
@@ -45,13 +43,11 @@ void cgc__retain_slow(void *object)
 	cgc__grace_leave();
 }
 
-void cgc__release_slow(void *object)
+static __attribute__((noinline)) void release_other(void *object)
 {
 	struct cgc__context *self = cgc__thread_self();
-	if (cgc__count_bias(cgc__header_of(object)) == CGC__IMMORTAL)
-		return;
+	struct cgc__header *header = cgc__header_of(object);
 	if (check_kind(self, object, "cgc_release")) {
-		struct cgc__header *header = cgc__header_of(object);
 		/* Debug mode comes here for private objects too. No order needed: private. */
 		uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
 		if (cgc__local_count(local) > 1)
@@ -65,6 +61,42 @@ void cgc__release_slow(void *object)
 	cgc__count_down(self, object);
 	cgc__grace_leave();
 	cgc__pending_poll(self);
+}
+
+/* Published, and counted locally by this thread: the usual case of an owner, kept apart so that it is short. The
+ * bias is looked at inside the section, or who revokes it would not wait. */
+void cgc__retain_slow(void *object)
+{
+	struct cgc__context *self = cgc__self;
+	struct cgc__header *header = cgc__header_of(object);
+	if (__builtin_expect(self != NULL && cgc__count_bias(header) == self->biased_bias, 1)) {
+		cgc__grace_enter();
+		bool done = cgc__count_bias(header) == self->biased_bias;
+		if (done)
+			cgc__count_up(self, header);
+		cgc__grace_leave();
+		if (done)
+			return;
+	}
+	if (cgc__count_bias(header) != CGC__IMMORTAL)
+		retain_other(object);
+}
+
+void cgc__release_slow(void *object)
+{
+	struct cgc__context *self = cgc__self;
+	struct cgc__header *header = cgc__header_of(object);
+	if (__builtin_expect(self != NULL && cgc__count_bias(header) == self->biased_bias, 1)) {
+		cgc__grace_enter();
+		bool done = cgc__count_bias(header) == self->biased_bias;
+		if (done)
+			cgc__count_down_local(self, object);
+		cgc__grace_leave();
+		if (done)
+			return;
+	}
+	if (cgc__count_bias(header) != CGC__IMMORTAL)
+		release_other(object);
 }
 
 /* Owner, in a section: its last local reference goes. Local is zero first, then shared says so: in between the

@@ -72,31 +72,35 @@ static inline void cgc__count_up(struct cgc__context *self, struct cgc__header *
 	}
 }
 
+/* One reference of the caller's less, of an object whose bias is its own. In a section. */
+static inline void cgc__count_down_local(struct cgc__context *self, void *object)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	/* No order needed: only this thread writes it while the bias is its own. */
+	uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+	if (__builtin_expect(cgc__local_count(local) == 1, 0)) {
+		cgc__count_merge_last(self, object, local);
+		return;
+	}
+	cgc__grace_stamp(header);
+	/* COUNT.w: what the reference was used for comes before it is discounted. Pairs: COUNT.r in window.c. */
+	atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE, memory_order_release);
+	/* SUSPECT.r after COUNT.w. The detector clears the flag, waits for a grace period, then reads the counts:
+	 * if this reads the flag still set, the count above is seen. No order needed for that, the section is
+	 * enough. Pairs: SUSPECT.w in window.c. */
+	if ((atomic_load_explicit(&header->shared, memory_order_relaxed) & CGC__SUSPECT) == 0 &&
+	    !cgc__count_is_untracked(header))
+		cgc__count_add_suspect(self, object);
+}
+
 /* One reference of the caller's less. In a section. */
 static inline void cgc__count_down(struct cgc__context *self, void *object)
 {
-	struct cgc__header *header = cgc__header_of(object);
-	uint32_t bias = cgc__count_bias(header);
-	if (bias == self->biased_bias) {
-		/* No order needed: only this thread writes it while the bias is its own. */
-		uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
-		if (__builtin_expect(cgc__local_count(local) == 1, 0)) {
-			cgc__count_merge_last(self, object, local);
-			return;
-		}
-		cgc__grace_stamp(header);
-		/* COUNT.w: what the reference was used for comes before it is discounted. Pairs: COUNT.r in
-		 * window.c. */
-		atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE, memory_order_release);
-		/* SUSPECT.r after COUNT.w. The detector clears the flag, waits for a grace period, then reads
-		 * the counts: if this reads the flag still set, the count above is seen. No order needed for that,
-		 * the section is enough. Pairs: SUSPECT.w in window.c. */
-		if ((atomic_load_explicit(&header->shared, memory_order_relaxed) & CGC__SUSPECT) == 0 &&
-		    !cgc__count_is_untracked(header))
-			cgc__count_add_suspect(self, object);
-	} else if (CGC__KIND(bias) != CGC__IMMORTAL) {
+	uint32_t bias = cgc__count_bias(cgc__header_of(object));
+	if (bias == self->biased_bias)
+		cgc__count_down_local(self, object);
+	else if (CGC__KIND(bias) != CGC__IMMORTAL)
 		cgc__count_shared_down(self, object);
-	}
 }
 
 #endif

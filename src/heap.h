@@ -128,10 +128,10 @@ struct cgc__slab {
 	bool is_partial;                   /* [owner] */
 	bool is_shared;                    /* [owner] has held a published object */
 	_Atomic(uint8_t) holds;            /* [atomic] written by the owner: why it still looks at the slab */
-	_Atomic(uint64_t) remote;            /* [atomic] cells freed by others: how many, and the first's offset */
-	struct cgc__slab *returned_next;      /* [atomic context.returned] */
-	uint32_t *window_map;                 /* [collector] per cell: index in the window + 1 */
-	_Atomic(uint8_t) generation[];        /* [atomic] owner writes 0 -> 1 -> 2, who frees writes 0 */
+	_Atomic(uint64_t) remote;        /* [atomic] cells freed by others: how many, and the first's offset */
+	struct cgc__slab *returned_next; /* [atomic context.returned] */
+	uint32_t *window_map;            /* [collector] per cell: index in the window + 1 */
+	_Atomic(uint8_t) generation[];   /* [atomic] owner writes 0 -> 1 -> 2, who frees writes 0 */
 };
 
 /* ------------------------------------------------------------------------------------------------
@@ -214,13 +214,13 @@ struct cgc__context {
 	uint64_t pending_epoch;  /* [lock consuming] ... are ready once this grace period is over */
 	_Atomic(bool) consuming; /* [atomic] a try-lock */
 
-	_Atomic(uint64_t) counter[CGC__COUNTERS]; /* [atomic] written by the owner */
+	_Atomic(uint64_t) counter[CGC__COUNTERS];      /* [atomic] written by the owner */
 	_Atomic(uint64_t) made[CGC__CLASS_COUNT + 1];  /* [atomic] cells taken, by size */
 	_Atomic(uint64_t) given[CGC__CLASS_COUNT + 1]; /* [atomic] cells given back by this thread, anybody's */
-	_Atomic(uint64_t) longest_stall;          /* [atomic] nanoseconds */
-	_Atomic(bool) is_attached;                /* [atomic] */
-	struct cgc__context *next;                /* [init] all contexts, newest first */
-	struct cgc__context *pool_next;           /* [lock threads] without a thread */
+	_Atomic(uint64_t) longest_stall;               /* [atomic] nanoseconds */
+	_Atomic(bool) is_attached;                     /* [atomic] */
+	struct cgc__context *next;                     /* [init] all contexts, newest first */
+	struct cgc__context *pool_next;                /* [lock threads] without a thread */
 };
 
 struct cgc__heap {

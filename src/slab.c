@@ -15,7 +15,7 @@
 /* Returned slabs that one refill looks at. */
 #define COLLECT_AT_ONCE 32
 
-static const uint16_t class_bytes[CGC__CLASS_COUNT] = {
+const uint16_t cgc__slab_class_bytes[CGC__CLASS_COUNT] = {
 	48,  64,  80,  96,  112,  128,  144,  160,  176,  192,  224,  256,  288,  320,  384,  448,  512,
 	576, 640, 768, 896, 1024, 1152, 1280, 1536, 1792, 2048, 2560, 3072, 4096, 5120, 6144, 8192,
 };
@@ -27,7 +27,7 @@ void cgc__slab_start(void)
 {
 	unsigned size_class = 0;
 	for (unsigned i = 0; i < CGC__CELL_LARGEST / 16; i++) {
-		while (class_bytes[size_class] < (i + 1) * 16)
+		while (cgc__slab_class_bytes[size_class] < (i + 1) * 16)
 			size_class++;
 		class_of[i] = (uint8_t)size_class;
 	}
@@ -192,15 +192,6 @@ static void collect_remote(struct cgc__slab *slab)
 	slab->free = first;
 }
 
-static void set_holds(struct cgc__slab *slab, uint8_t clear, uint8_t set)
-{
-	/* No order needed: own value. */
-	uint8_t holds = atomic_load_explicit(&slab->holds, memory_order_relaxed);
-	/* HOLD.w: once it reads 0, the background thread may take the slab, after all the owner did with it.
-	 * Pairs: HOLD.r in cgc__slab_release_retired(). */
-	atomic_store_explicit(&slab->holds, (uint8_t)((holds & ~clear) | set), memory_order_release);
-}
-
 static void return_slab(struct cgc__context *context, struct cgc__slab *slab)
 {
 	/* No order needed: the exchange below checks it. */
@@ -259,8 +250,8 @@ static void collect_returned(struct cgc__context *self)
 	struct cgc__slab *none = NULL;
 	/* RETURNED.w, as in return_slab(). Pairs: RETURNED.r above and in cgc__slab_release_retired(). */
 	if (self->collected != NULL &&
-	    atomic_compare_exchange_strong_explicit(&self->returned, &none, self->collected, memory_order_acq_rel,
-	                                            memory_order_relaxed))
+	    atomic_compare_exchange_strong_explicit(&self->returned, &none, self->collected,
+	                                            memory_order_acq_rel, memory_order_relaxed))
 		self->collected = NULL;
 }
 
@@ -273,19 +264,19 @@ static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 		if (!cgc__slab_is_exhausted(slab))
 			return slab;
 		self->current[size_class] = NULL;
-		set_holds(slab, CGC__HOLD_CURRENT, 0);
+		cgc__slab_set_holds(slab, CGC__HOLD_CURRENT, 0);
 	}
 	slab = self->partial[size_class];
 	if (slab != NULL) {
 		remove_partial(self, slab);
 	} else {
 		uint64_t began = cgc__report_now();
-		slab = new_slab(self, size_class, class_bytes[size_class]);
+		slab = new_slab(self, size_class, cgc__slab_class_bytes[size_class]);
 		cgc__report_stall(self, began, self->callback_ns);
 		if (slab == NULL)
 			return NULL;
 	}
-	set_holds(slab, 0, CGC__HOLD_CURRENT);
+	cgc__slab_set_holds(slab, 0, CGC__HOLD_CURRENT);
 	self->current[size_class] = slab;
 	return slab;
 }
@@ -316,7 +307,8 @@ uint32_t cgc__slab_class_of(size_t cell_bytes)
 struct cgc__header *cgc__slab_take(struct cgc__context *self, size_t cell_bytes)
 {
 	uint32_t size_class = cgc__slab_class_of(cell_bytes);
-	return size_class == CGC__CLASS_LARGE ? take_large(self, cell_bytes) : cgc__slab_take_class(self, size_class);
+	return size_class == CGC__CLASS_LARGE ? take_large(self, cell_bytes)
+	                                      : cgc__slab_take_class(self, size_class);
 }
 
 static void give_remote(struct cgc__slab *slab, struct cgc__header *header)
@@ -326,7 +318,8 @@ static void give_remote(struct cgc__slab *slab, struct cgc__header *header)
 	uint64_t head = atomic_load_explicit(&slab->remote, memory_order_relaxed);
 	do {
 		/* No order needed: the exchange below publishes it. */
-		atomic_store_explicit(&header->local, (uintptr_t)remote_first(slab, head), memory_order_relaxed);
+		atomic_store_explicit(&header->local, (uintptr_t)remote_first(slab, head),
+		                      memory_order_relaxed);
 		/* REMOTE.w: the link, and that the object is over, before the cell can be used again. The
 		 * acquire half is for the slab that follows an empty stack: taken by the owner, returned again by
 		 * us. Pairs: REMOTE.r in collect_remote(). */
@@ -344,7 +337,7 @@ void cgc__slab_hold(struct cgc__context *self, struct cgc__slab *slab, uint8_t r
 {
 	if (cgc__slab_is_held(slab, reason))
 		return;
-	set_holds(slab, 0, reason);
+	cgc__slab_set_holds(slab, 0, reason);
 	if (reason == CGC__HOLD_TOUCHED) {
 		slab->touched_next = self->touched;
 		self->touched = slab;
@@ -359,7 +352,7 @@ void cgc__slab_let_go(struct cgc__context *self, struct cgc__slab *slab, uint8_t
 {
 	bool is_empty = slab->used == 0;
 	bool is_large = slab->size_class == CGC__CLASS_LARGE;
-	set_holds(slab, reason, 0);
+	cgc__slab_set_holds(slab, reason, 0);
 	if (is_empty && (slab->is_partial || is_large))
 		retire_empty(self, slab);
 }
@@ -375,7 +368,8 @@ static bool give_to_current(struct cgc__context *self, struct cgc__slab *slab, s
 {
 	/* No order needed: owner's own. */
 	uint8_t holds = atomic_load_explicit(&slab->holds, memory_order_relaxed);
-	if (slab->context != self || slab->is_shared || (holds & (CGC__HOLD_CURRENT | CGC__HOLD_ELDER)) != CGC__HOLD_CURRENT)
+	if (slab->context != self || slab->is_shared ||
+	    (holds & (CGC__HOLD_CURRENT | CGC__HOLD_ELDER)) != CGC__HOLD_CURRENT)
 		return false;
 	/* No order needed: owner only. */
 	atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
@@ -432,7 +426,7 @@ static bool all_cells_remote(struct cgc__slab *slab)
 static bool try_release(struct cgc__context *context, struct cgc__slab *slab)
 {
 	pthread_mutex_lock(&context->slabs_lock);
-	/* HOLD.r: if 0, the owner is done with it. Pairs: HOLD.w in set_holds(). */
+	/* HOLD.r: if 0, the owner is done with it. Pairs: HOLD.w in cgc__slab_set_holds(). */
 	bool is_over = atomic_load_explicit(&slab->holds, memory_order_acquire) == 0 && all_cells_remote(slab);
 	if (is_over)
 		remove_from_context(context, slab);
@@ -459,57 +453,4 @@ void cgc__slab_release_retired(void)
 			slab = next;
 		}
 	}
-}
-
-/* Background thread: the slabs of a context that have held a published object, if they are at most `capacity`;
- * returns how many there are. The lock is held for one copy of pointers. */
-size_t cgc__slab_snapshot(struct cgc__context *context, struct cgc__slab **out, size_t capacity)
-{
-	pthread_mutex_lock(&context->slabs_lock);
-	size_t count = context->slab_shared_count;
-	if (count <= capacity && count > 0)
-		memcpy(out, context->slabs, count * sizeof(struct cgc__slab *));
-	pthread_mutex_unlock(&context->slabs_lock);
-	return count;
-}
-
-/* The owner: its slabs, from the last to the first, each held until the next call. `position` begins as SIZE_MAX,
- * `previous` as NULL; the end is NULL. A slab that leaves the array, or moves forward by being shared, leaves
- * another one in its place, which is visited then. */
-struct cgc__slab *cgc__slab_walk(struct cgc__context *self, size_t *position, struct cgc__slab *previous)
-{
-	struct cgc__slab *slab = NULL;
-	pthread_mutex_lock(&self->slabs_lock);
-	if (previous != NULL) {
-		set_holds(previous, CGC__HOLD_WALK, 0);
-		if (previous->index == *position - 1)
-			--*position;
-	}
-	if (*position > self->slab_count)
-		*position = self->slab_count;
-	if (*position > 0) {
-		slab = self->slabs[*position - 1];
-		set_holds(slab, 0, CGC__HOLD_WALK);
-	}
-	pthread_mutex_unlock(&self->slabs_lock);
-	return slab;
-}
-
-/* Adds a context's numbers: cells taken, and taken but not given back. What one thread has taken another may give
- * back, so only the sum over all contexts means something. */
-void cgc__slab_sum(struct cgc__context *context, uint64_t *made, uint64_t *live, uint64_t *live_bytes)
-{
-	for (unsigned i = 0; i <= CGC__CLASS_COUNT; i++) {
-		/* No order needed: statistics. */
-		uint64_t taken = atomic_load_explicit(&context->made[i], memory_order_relaxed);
-		/* No order needed: statistics. */
-		uint64_t given = atomic_load_explicit(&context->given[i], memory_order_relaxed);
-		*made += taken;
-		*live += taken - given;
-		*live_bytes += i < CGC__CLASS_COUNT ? (taken - given) * class_bytes[i] : 0;
-	}
-	/* No order needed: statistics. */
-	*live_bytes += atomic_load_explicit(&context->counter[CGC__MADE_LARGE_BYTES], memory_order_relaxed) -
-	               /* No order needed: statistics. */
-	               atomic_load_explicit(&context->counter[CGC__GIVEN_LARGE_BYTES], memory_order_relaxed);
 }

@@ -26,6 +26,17 @@
 
 struct cgc__header *cgc__slab_take_slow(struct cgc__context *self, uint32_t size_class);
 uint32_t cgc__slab_class_of(size_t cell_bytes);
+extern const uint16_t cgc__slab_class_bytes[CGC__CLASS_COUNT];
+
+/* The owner only. */
+static inline void cgc__slab_set_holds(struct cgc__slab *slab, uint8_t clear, uint8_t set)
+{
+	/* No order needed: own value. */
+	uint8_t holds = atomic_load_explicit(&slab->holds, memory_order_relaxed);
+	/* HOLD.w: once it reads 0, the background thread may take the slab, after all the owner did with it.
+	 * Pairs: HOLD.r in cgc__slab_release_retired(). */
+	atomic_store_explicit(&slab->holds, (uint8_t)((holds & ~clear) | set), memory_order_release);
+}
 
 static inline bool cgc__slab_is_exhausted(const struct cgc__slab *slab)
 {

@@ -66,7 +66,8 @@ static uint64_t info_of(const struct cgc_type *type, uint64_t id)
 	bool is_plain = type->finalize == NULL && type->destroy == NULL;
 	bool is_small = type->size <= CGC__CELL_LARGEST - sizeof(struct cgc__header);
 	uint64_t payload = is_small ? (type->size + 15) / 16 * 16 : 0;
-	uint32_t size_class = cgc__slab_class_of(sizeof(struct cgc__header) + (is_small ? payload : CGC__CELL_LARGEST));
+	uint32_t size_class =
+		cgc__slab_class_of(sizeof(struct cgc__header) + (is_small ? payload : CGC__CELL_LARGEST));
 	uint64_t flags = (is_untracked ? CGC__UNTRACKED : 0) | (is_plain ? CGC__PLAIN : 0) |
 	                 (has_references ? 0 : CGC__LEAF);
 	return id | (uint64_t)size_class << 16 | flags << 24 | payload << 32;
