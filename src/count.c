@@ -119,6 +119,21 @@ void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t loc
 	cgc__count_after_shared_down(self, object, shared);
 }
 
+/* In a section. Queues an object that is at zero, or below it and not merged; not one that is dead, queued already
+ * (its consumer looks again) or referenced again meanwhile (who takes that reference away comes here). */
+void cgc__count_queue(struct cgc__context *self, void *object, uint64_t shared)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	while (cgc__count_needs_entry(shared)) {
+		/* QUEUED.w: one thread queues it, with a word that says zero. Pairs: QUEUED.r in pending.c. */
+		if (atomic_compare_exchange_weak_explicit(&header->shared, &shared, shared | CGC__QUEUED,
+		                                          memory_order_acq_rel, memory_order_acquire)) {
+			cgc__pending_push(self, object, shared | CGC__QUEUED);
+			return;
+		}
+	}
+}
+
 /* In a section. `shared` is the word that the caller's own operation left: who left a zero must see to it, and
  * decides on that value alone. */
 void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint64_t shared)
@@ -132,12 +147,7 @@ void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint6
 		cgc__report_misuse("cgc_release", object,
 		                   "released more often than retained: it may be in use elsewhere");
 	if (merged ? count == 0 : count < 0) {
-		if ((shared & CGC__QUEUED) != 0)
-			return; /* its consumer looks again */
-		/* QUEUED.w: exactly one of the threads that see zero queues it. Pairs: QUEUED.r in reclaim.c. */
-		shared = atomic_fetch_or_explicit(&header->shared, CGC__QUEUED, memory_order_acq_rel);
-		if ((shared & CGC__QUEUED) == 0)
-			cgc__pending_push(self, object, shared | CGC__QUEUED);
+		cgc__count_queue(self, object, shared);
 	} else if ((shared & CGC__SUSPECT) == 0 && !cgc__count_is_untracked(header)) {
 		cgc__count_add_suspect(self, object);
 	}
@@ -146,18 +156,26 @@ void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint6
 /* In a section. */
 void cgc__count_add_suspect(struct cgc__context *self, void *object)
 {
-	struct cgc__header *header = cgc__header_of(object);
 	/* SUSPECT.w: one entry per flag; the decrement is before it. Pairs: SUSPECT.r, where window.c takes it. */
-	uint64_t shared = atomic_fetch_or_explicit(&header->shared, CGC__SUSPECT, memory_order_acq_rel);
-	if ((shared & CGC__SUSPECT) != 0)
+	uint64_t shared =
+		atomic_fetch_or_explicit(&cgc__header_of(object)->shared, CGC__SUSPECT, memory_order_acq_rel);
+	if ((shared & CGC__SUSPECT) == 0)
+		cgc__count_push_suspect(self, object);
+}
+
+/* The caller has set the flag; it keeps the memory, so this needs no section. */
+void cgc__count_push_suspect(struct cgc__context *self, void *object)
+{
+	if (cgc__queue_push(&self->suspects, object, 0))
 		return;
-	if (!cgc__queue_push(&self->suspects, object, shared)) {
-		/* No memory for the entry: the next look at the whole generation does without. No order needed:
-		 * the flag says that there is an entry, and there is none. */
-		atomic_fetch_and_explicit(&header->shared, ~CGC__SUSPECT, memory_order_relaxed);
-		/* No order needed: a request. */
-		atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_relaxed);
-	}
+	/* No memory for the entry: the next look at the whole generation does without. No order needed: a request. */
+	atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_relaxed);
+	/* SUSPECT.w: the flag says that there is an entry, and there is none; if it was the last thing that kept the
+	 * memory, that goes back now. Pairs: GONE.w in reclaim.c. */
+	uint64_t shared =
+		atomic_fetch_and_explicit(&cgc__header_of(object)->shared, ~CGC__SUSPECT, memory_order_acq_rel);
+	if ((shared & CGC__GONE) != 0)
+		cgc__pending_push(self, object, CGC__DEAD);
 }
 
 /* More references than the word can count: never freed rather than freed early. */

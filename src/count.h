@@ -15,7 +15,9 @@
 #include "grace.h"
 
 void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint64_t shared);
+void cgc__count_queue(struct cgc__context *self, void *object, uint64_t shared);
 void cgc__count_add_suspect(struct cgc__context *self, void *object);
+void cgc__count_push_suspect(struct cgc__context *self, void *object);
 void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t local);
 void cgc__count_saturate(struct cgc__header *header);
 void cgc__count_publish(void *object, const char *function);
@@ -31,6 +33,14 @@ static inline bool cgc__count_is_untracked(const struct cgc__header *header)
 {
 	/* No order needed: this flag is constant. */
 	return (atomic_load_explicit(&header->flags, memory_order_relaxed) & CGC__UNTRACKED) != 0;
+}
+
+/* Zero, or below zero before it is merged; and nobody's yet. */
+static inline bool cgc__count_needs_entry(uint64_t shared)
+{
+	int64_t count = cgc__shared_count(shared);
+	return (shared & (CGC__QUEUED | CGC__DEAD)) == 0 &&
+	       ((shared & CGC__MERGED) != 0 ? count == 0 : count < 0);
 }
 
 /* One reference more, counted in shared: for published slots, for threads that are not the owner, for weak

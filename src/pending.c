@@ -66,35 +66,26 @@ void cgc__pending_retry_overflow(struct cgc__context *self)
 	}
 }
 
-/* The entry stays, with what the word is now. */
-static void requeue(struct cgc__context *self, void *object, uint64_t shared)
-{
-	wait_ended(self, object);
-	cgc__pending_push(self, object, shared);
-}
-
-static bool needs_entry(uint64_t shared)
-{
-	int64_t count = cgc__shared_count(shared);
-	return (shared & CGC__MERGED) != 0 ? count == 0 : count < 0;
-}
-
-/* The count has moved since it was queued: wait again, or take the flag back. */
+/* The count has moved since it was queued: wait again, or take the flag back. What was at zero and is referenced
+ * again may be in a ring by now, so it becomes a suspect. */
 static void look_again(struct cgc__context *self, void *object)
 {
 	struct cgc__header *header = cgc__header_of(object);
+	uint64_t suspect = cgc__count_is_untracked(header) ? 0 : CGC__SUSPECT;
 	/* QUEUED.r. Pairs: QUEUED.w in count.c. */
 	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
 	do {
-		if (needs_entry(shared)) {
-			requeue(self, object, shared);
+		if (cgc__count_needs_entry(shared & ~CGC__QUEUED)) {
+			cgc__pending_push(self, object, shared);
 			return;
 		}
 		/* QUEUED.w: cleared only while the count is not zero; who brings it to zero later queues it anew.
-		 * Pairs: the decrements in count.h. */
-	} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared, shared & ~CGC__QUEUED,
-	                                                memory_order_acq_rel, memory_order_acquire));
-	wait_ended(self, object);
+		 * Nothing is touched afterwards but for the suspect's flag. Pairs: the decrements in count.h. */
+	} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared,
+	                                                (shared & ~CGC__QUEUED) | suspect, memory_order_acq_rel,
+	                                                memory_order_acquire));
+	if (suspect != 0 && (shared & CGC__SUSPECT) == 0)
+		cgc__count_push_suspect(self, object);
 }
 
 /* Shared went below zero while the owner counts in local. First the bias goes; a grace period later nobody
@@ -110,13 +101,17 @@ static void settle_bias(struct cgc__context *self, void *object)
 		 * inside of a section. */
 		atomic_compare_exchange_strong_explicit(&header->bias, &bias, CGC__UNBIASED,
 		                                        memory_order_relaxed, memory_order_relaxed);
-		requeue(self, object, shared);
+		cgc__pending_push(self, object, shared);
 		return;
 	}
 	if ((shared & CGC__MERGED) == 0) {
 		/* No order needed but GRACE: the owner's last store is visible, its section is over. */
 		uint64_t local = cgc__local_count(atomic_load_explicit(&header->local, memory_order_relaxed));
 		uint64_t merged;
+		if (local > CGC__SHARED_LIMIT)
+			cgc__count_saturate(header);
+		if (CGC__KIND(cgc__count_bias(header)) == CGC__IMMORTAL)
+			return; /* QUEUED stays: nobody needs to queue it again */
 		do {
 			merged = (shared + local * CGC__SHARED_ONE + CGC__SHARED_VERSION) | CGC__MERGED;
 			/* COUNT.w: raise before lowering. Pairs: COUNT.r in window.c. */
@@ -134,13 +129,12 @@ static void settle_zero(struct cgc__context *self, void *object, uint64_t word)
 	const uint64_t ignored = CGC__SUSPECT | CGC__CONDEMNED;
 	/* QUEUED.r. Pairs: QUEUED.w in count.c. */
 	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
-	while (((shared ^ word) & ~ignored) == 0) {
+	while (cgc__shared_count(word) == 0 && ((shared ^ word) & ~ignored) == 0) {
 		/* DEAD.w: the count was zero for a whole grace period. Acquire: everything done to the object
 		 * before its last decrement. Pairs: the upgrade in weak.c. */
 		if (atomic_compare_exchange_weak_explicit(&header->shared, &shared,
 		                                          (shared | CGC__DEAD) & ~CGC__QUEUED,
 		                                          memory_order_acq_rel, memory_order_acquire)) {
-			wait_ended(self, object);
 			cgc__reclaim_dead(self, object);
 			return;
 		}
@@ -150,14 +144,13 @@ static void settle_zero(struct cgc__context *self, void *object, uint64_t word)
 
 static void settle(struct cgc__context *self, const struct cgc__entry *entry)
 {
-	if ((entry->word & CGC__DEAD) != 0) {
-		wait_ended(self, entry->object);
+	wait_ended(self, entry->object);
+	if ((entry->word & CGC__DEAD) != 0)
 		cgc__reclaim_dead(self, entry->object);
-	} else if ((entry->word & CGC__MERGED) == 0) {
+	else if ((entry->word & CGC__MERGED) == 0)
 		settle_bias(self, entry->object);
-	} else {
+	else
 		settle_zero(self, entry->object, entry->word);
-	}
 }
 
 /* Takes at most BATCH entries whose grace period is over; the try-lock is not held when they are settled,

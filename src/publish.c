@@ -87,6 +87,8 @@ static void publish(struct cgc__context *self, struct cgc__header *header, uint3
 	/* No order needed: private. */
 	atomic_store_explicit(&header->bias, handles == 0 ? CGC__UNBIASED : self->biased_bias,
 	                      memory_order_relaxed);
+	if (internal + to_shared > CGC__SHARED_LIMIT)
+		cgc__count_saturate(header);
 	cgc__slab_share(slab);
 	/* GENERATION.w: header and fields before a window can find it. Pairs: GENERATION.r in window.c. */
 	atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 2, memory_order_release);

@@ -154,26 +154,36 @@ void cgc__reclaim_drop_private_child(struct cgc__context *self, void *child)
 }
 
 /* A child of a published object that was dead for a grace period: nobody borrows the child through it. If
- * nobody has unlinked it elsewhere lately either, nobody borrows it at all, and it dies with its parent. */
+ * nobody has unlinked it elsewhere lately either, nobody borrows it at all, and it dies with its parent. Two dead
+ * parents may do this to one child at a time, without a stamp; so nothing is touched after the exchange that a flag
+ * set by it does not keep. */
 static void drop_published_child(struct cgc__context *self, void *child)
 {
 	struct cgc__header *header = cgc__header_of(child);
 	if (CGC__KIND(cgc__count_bias(header)) == CGC__IMMORTAL)
 		return;
-	cgc__grace_enter();
-	/* COUNT.w, as in cgc__count_shared_down(). Pairs: COUNT.r in window.c; itself. */
-	uint64_t shared =
-		atomic_fetch_add_explicit(&header->shared, CGC__SHARED_RELEASE, memory_order_acq_rel) +
-		CGC__SHARED_RELEASE;
-	bool is_zero = cgc__shared_count(shared) == 0 && (shared & CGC__MERGED) != 0;
-	if (is_zero && (shared & (CGC__QUEUED | CGC__DEAD)) == 0 && cgc__grace_is_old(header) &&
-	    /* DEAD.w, unless a weak upgrade was quicker. Pairs: the upgrade in weak.c. */
-	    atomic_compare_exchange_strong_explicit(&header->shared, &shared, shared | CGC__DEAD,
-	                                            memory_order_acq_rel, memory_order_acquire))
+	bool is_untracked = cgc__count_is_untracked(header), is_old = cgc__grace_is_old(header);
+	/* No order needed: the exchange below checks it. */
+	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_relaxed), next;
+	do {
+		next = shared + CGC__SHARED_RELEASE;
+		if ((next & CGC__DEAD) != 0)
+			; /* of the same set: verdict.c sees to it */
+		else if (cgc__count_needs_entry(next))
+			next |= is_old && (next & CGC__MERGED) != 0 ? CGC__DEAD : CGC__QUEUED;
+		else if (!is_untracked && cgc__shared_count(next) > 0)
+			next |= CGC__SUSPECT;
+		/* COUNT.w, as in cgc__count_shared_down(), DEAD.w, QUEUED.w, SUSPECT.w. Pairs: COUNT.r in window.c,
+		 * the upgrade in weak.c, the queues; itself. */
+	} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared, next, memory_order_acq_rel,
+	                                                memory_order_relaxed));
+	uint64_t set = next & ~shared;
+	if ((set & CGC__DEAD) != 0)
 		list_dying(self, header);
-	else
-		cgc__count_after_shared_down(self, child, shared);
-	cgc__grace_leave();
+	if ((set & CGC__QUEUED) != 0)
+		cgc__pending_push(self, child, next);
+	if ((set & CGC__SUSPECT) != 0)
+		cgc__count_push_suspect(self, child);
 }
 
 static void drop_children(struct cgc__context *self, void *object, bool is_private)

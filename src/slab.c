@@ -363,19 +363,14 @@ static size_t payload_bytes(const struct cgc__slab *slab)
 	       sizeof(struct cgc__header);
 }
 
-/* The same for the common case: the owner's, never published, in a slab it allocates from. */
-static bool give_to_current(struct cgc__context *self, struct cgc__slab *slab, struct cgc__header *header)
+/* In generation 0 its cell says so already. */
+static bool is_of_generation_0(const struct cgc__header *header)
 {
-	/* No order needed: owner's own. */
-	uint8_t holds = atomic_load_explicit(&slab->holds, memory_order_relaxed);
-	if (slab->context != self || slab->is_shared ||
-	    (holds & (CGC__HOLD_CURRENT | CGC__HOLD_ELDER)) != CGC__HOLD_CURRENT)
-		return false;
-	/* No order needed: owner only. */
-	atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
-	slab->free = header;
-	slab->used--;
-	return true;
+	/* No order needed: the caller has the object to itself. */
+	enum cgc__kind kind = CGC__KIND(atomic_load_explicit(&header->bias, memory_order_relaxed));
+	/* No order needed: as above. */
+	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
+	return (kind == CGC__PRIVATE || kind == CGC__DYING) && (flags & CGC__ELDER) == 0;
 }
 
 /* The object in it is over. Any thread. */
@@ -387,13 +382,10 @@ void cgc__slab_give(struct cgc__context *self, struct cgc__header *header)
 	cgc__counter_raise(&self->given[slab->size_class], 1);
 	if (__builtin_expect(slab->size_class == CGC__CLASS_LARGE, 0))
 		cgc__counter_add(self, CGC__GIVEN_LARGE_BYTES, slab->bytes - slab->cells_offset);
+	bool is_young = is_of_generation_0(header);
 	/* No order needed: the cell's next owner is ordered by GENERATION or REMOTE. */
 	atomic_store_explicit(&header->bias, CGC__FREE, memory_order_relaxed);
-#ifndef CGC__ADDRESS_SANITIZER
-	if (give_to_current(self, slab, header))
-		return;
-#endif
-	if (slab->context != self || slab->is_shared || cgc__slab_is_held(slab, CGC__HOLD_ELDER))
+	if (!is_young)
 		/* GENERATION.w: no window or local collection may take the cell for an object from here on, and
 		 * one that reads 0 sees the bias. Pairs: GENERATION.r in young.c and window.c. */
 		atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 0, memory_order_release);
@@ -406,12 +398,10 @@ void cgc__slab_give(struct cgc__context *self, struct cgc__header *header)
 	atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
 	slab->free = header;
 	slab->used--;
-	if (!slab->is_partial) {
-		if (cgc__slab_is_held(slab, CGC__HOLD_CURRENT))
-			return;
-		if (slab->size_class != CGC__CLASS_LARGE)
-			add_partial(self, slab);
-	}
+	if (cgc__slab_is_held(slab, CGC__HOLD_CURRENT))
+		return;
+	if (!slab->is_partial && slab->size_class != CGC__CLASS_LARGE)
+		add_partial(self, slab);
 	if (slab->used == 0)
 		retire_empty(self, slab);
 }

@@ -88,8 +88,7 @@ static void requeue_lost(struct cgc__context *self, void *object)
 	cgc__grace_enter();
 	/* QUEUED.r. Pairs: QUEUED.w in count.c. */
 	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
-	if ((shared & (CGC__QUEUED | CGC__DEAD)) == 0)
-		cgc__count_after_shared_down(self, object, shared | CGC__SUSPECT);
+	cgc__count_queue(self, object, shared);
 	cgc__grace_leave();
 }
 

@@ -163,6 +163,8 @@ static void age(struct cgc__context *self, struct set *set, size_t dead, int gen
 			/* No order needed: private. */
 			atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 1,
 			                      memory_order_relaxed);
+			/* No order needed: private. So that slab.c clears the generation when the cell is free. */
+			atomic_fetch_or_explicit(&header->flags, CGC__ELDER, memory_order_relaxed);
 			cgc__slab_hold(self, slab, CGC__HOLD_ELDER);
 		}
 	}
@@ -172,7 +174,6 @@ static void age(struct cgc__context *self, struct set *set, size_t dead, int gen
 	}
 }
 
-/* After the dead of generation 1 are gone: until then their cells' generation has to be cleared. */
 static void empty_elder(struct cgc__context *self)
 {
 	struct cgc__slab *elder = self->elder;
