@@ -334,6 +334,8 @@ int cgc_start(const char *options)
 	if (error == 0) {
 		/* No order needed: the thread does not run yet. */
 		atomic_store_explicit(&collector.stopping, false, memory_order_relaxed);
+		/* No order needed: as above. */
+		atomic_store_explicit(&collector.woken, false, memory_order_relaxed);
 		collector.bytes_after_whole = live_bytes();
 		error = pthread_create(&collector.thread, NULL, run, NULL);
 	}
@@ -375,7 +377,7 @@ long cgc_collect(int generation)
 size_t cgc_stop(void)
 {
 	struct cgc_stats stats;
-	if (cgc__grace_in_section() || is_background)
+	if (cgc__grace_in_section() || is_background || (cgc__self != NULL && cgc__self->in_callback > 0))
 		cgc__report_misuse("cgc_stop", NULL,
 		                   "inside a read section or a callback: it would wait for itself");
 	if (!collector.running)

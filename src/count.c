@@ -166,8 +166,11 @@ void cgc__count_add_suspect(struct cgc__context *self, void *object)
 /* The caller has set the flag; it keeps the memory, so this needs no section. */
 void cgc__count_push_suspect(struct cgc__context *self, void *object)
 {
-	if (cgc__queue_push(&self->suspects, object, 0))
+	if (cgc__queue_push(&self->suspects, object, 0)) {
+		if (__builtin_expect(cgc__queue_length(&self->suspects) >= cgc__heap.suspect_batch, 0))
+			cgc__collector_wake_if_idle();
 		return;
+	}
 	/* No memory for the entry: the next look at the whole generation does without. No order needed: a request. */
 	atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_relaxed);
 	/* SUSPECT.w: the flag says that there is an entry, and there is none; if it was the last thing that kept the

@@ -9,19 +9,15 @@ _Atomic(uint64_t) cgc__grace_started = 8, cgc__grace_done = 8;
 
 uint64_t cgc__grace_seal(void)
 {
-	CGC__TSAN_RELEASE(cgc__grace_ended);
-	/* SEAL.r: if this reads n, grace period n + 1 begins later, and its membarrier orders all that this
-	 * thread did before behind its start. A relaxed load is enough: reading an old n is impossible after
-	 * the membarrier of n + 1, and reading a new one only waits longer. Pairs: SEAL.w below. */
-	return atomic_load_explicit(&cgc__grace_started, memory_order_relaxed) + 1;
+	/* SEAL.w: all that this thread did before happens before the grace period that counts on from the number
+	 * read here. Pairs: SEAL.r below. */
+	return atomic_fetch_add_explicit(&cgc__grace_started, 0, memory_order_acq_rel) + 1;
 }
 
 void cgc__grace_wait(void)
 {
-	/* No order needed to read it: only this thread writes it. */
-	uint64_t number = atomic_load_explicit(&cgc__grace_started, memory_order_relaxed) + 1;
-	/* SEAL.w: before the grace period's first membarrier. Pairs: SEAL.r above. */
-	atomic_store_explicit(&cgc__grace_started, number, memory_order_release);
+	/* SEAL.r: read-modify-write, so that it follows every seal of a lower number. Pairs: SEAL.w above. */
+	uint64_t number = atomic_fetch_add_explicit(&cgc__grace_started, 1, memory_order_acq_rel) + 1;
 	CGC__TSAN_RELEASE(cgc__grace_began);
 	urcu_memb_synchronize_rcu();
 	CGC__TSAN_ACQUIRE(cgc__grace_ended);

@@ -12,6 +12,12 @@
 
 #define BATCH 64
 
+static void wait_ended(struct cgc__context *self, void *object)
+{
+	cgc__counter_add(self, CGC__WAIT_ENDED, 1);
+	cgc__counter_add(self, CGC__WAIT_ENDED_BYTES, cgc__reclaim_bytes(object));
+}
+
 void cgc__pending_push(struct cgc__context *self, void *object, uint64_t word)
 {
 	cgc__counter_add(self, CGC__WAIT_BEGUN, 1);
@@ -27,6 +33,7 @@ void cgc__pending_push(struct cgc__context *self, void *object, uint64_t word)
 		atomic_fetch_and_explicit(&header->shared, ~CGC__QUEUED, memory_order_relaxed);
 		/* No order needed: a request. */
 		atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_relaxed);
+		wait_ended(self, object);
 		return;
 	}
 	/* No memory for an entry: local, which is zero for ever, links it instead. */
@@ -38,12 +45,6 @@ void cgc__pending_push(struct cgc__context *self, void *object, uint64_t word)
 		/* OVERFLOW.w. Pairs: OVERFLOW.r in cgc__pending_retry_overflow(). */
 	} while (!atomic_compare_exchange_weak_explicit(&cgc__heap.overflow, &head, header,
 	                                                memory_order_release, memory_order_relaxed));
-}
-
-static void wait_ended(struct cgc__context *self, void *object)
-{
-	cgc__counter_add(self, CGC__WAIT_ENDED, 1);
-	cgc__counter_add(self, CGC__WAIT_ENDED_BYTES, cgc__reclaim_bytes(object));
 }
 
 /* Background thread: what found no memory gets another chance. */

@@ -103,6 +103,9 @@ void cgc__reclaim_dead(struct cgc__context *self, void *object)
 static void finalize_private(struct cgc__context *self, struct cgc__header *header, const struct cgc_type *type)
 {
 	set_flag(header, CGC__FINALIZED);
+	/* If it survives, the next collections must find it, whatever ran since it was listed. */
+	cgc__slab_hold(self, cgc__slab_of(header), CGC__HOLD_TOUCHED);
+	cgc__slab_hold(self, cgc__slab_of(header), CGC__HOLD_ELDER);
 	/* No order needed: private. */
 	atomic_store_explicit(&header->local, 1, memory_order_relaxed);
 	/* No order needed: private. */

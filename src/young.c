@@ -289,8 +289,11 @@ long cgc__young_collect(struct cgc__context *self, int generation)
 		dead = partition(&set);
 		if (candidates == 0)
 			candidates = set.count;
-		if (round == FINALIZER_ROUNDS)
+		if (round == FINALIZER_ROUNDS) {
 			dead = 0;
+			/* Garbage may be published now, without leaving suspects. No order needed: a request. */
+			atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_relaxed);
+		}
 		if (!finalize(self, &set, dead))
 			break;
 		condemned += dead;
