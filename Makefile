@@ -29,6 +29,9 @@ V ?=
 WERROR ?=
 
 # ---- Modes ----------------------------------------------------------------------------------------
+# The sanitizers are gcc's: they need no further package and name functions and lines by themselves. Those of
+# clang 14 agree (make tsan CC=clang, with libclang-rt-14-dev and llvm). In either, malloc is the sanitizer's;
+# the library's own memory comes from jemalloc by mallocx(), which they do not see.
 B := build/$(MODE)
 ifeq ($(MODE),release)
 MODE_FLAGS := -O2 -g

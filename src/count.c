@@ -2,7 +2,7 @@
  *
  * The slow halves of retain and release, and what a lost reference leaves behind: an object whose count is
  * zero goes to the pending queue, one that lost a reference but not the last becomes a suspect.
- * The rules are in count.h and heap.h; stands for tests/model/count.pml.
+ * The rules are in count.h and heap.h.
  */
 #include "count.h"
 
@@ -111,10 +111,10 @@ void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t loc
 	 * Pairs: every read-modify-write of shared. */
 	uint64_t shared =
 		atomic_fetch_or_explicit(&header->shared, CGC__MERGED, memory_order_acq_rel) | CGC__MERGED;
-	/* No order needed: only this thread takes it for its own. After the flag, so that UNBIASED without MERGED
-	 * always means a revocation; if it is IMMORTAL by now it stays so. */
+	/* REVOKE.w: after the flag, so that UNBIASED without MERGED always means a revocation; if it is IMMORTAL by now
+	 * it stays so. Pairs: REVOKE.r in pending.c. */
 	uint32_t mine = self->biased_bias;
-	atomic_compare_exchange_strong_explicit(&header->bias, &mine, CGC__UNBIASED, memory_order_relaxed,
+	atomic_compare_exchange_strong_explicit(&header->bias, &mine, CGC__UNBIASED, memory_order_release,
 	                                        memory_order_relaxed);
 	cgc__count_after_shared_down(self, object, shared);
 }

@@ -68,8 +68,8 @@ void cgc__grace_wait(void);
 
 /* The stamp in header.unlinked. A reference that leaves a slot or a handle is stamped, in the section in
  * which it leaves, with the number of grace periods begun. Two threads may stamp one object in either order;
- * both are in sections, so the stamp left is at most one behind the latest. Hence three: one for that, one
- * for the grace period under way at the stamp, one whole. */
+ * both are in sections, so the stamp left is at most one behind the latest. One for that, one for a grace period
+ * that was under way at the stamp: two would do, and a third is to spare. */
 static inline void cgc__grace_stamp(struct cgc__header *header)
 {
 	/* STAMP.w, and no order needed: the release decrement that follows carries it. Pairs: STAMP.r,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What waits for a grace period: published objects whose count is zero, or below zero before it is merged, and
- * dead ones whose memory readers may still look at. Stands for tests/model/count.pml.
+ * dead ones whose memory readers may still look at.
  *
  * Every thread queues in its own context and settles its own entries in batches, from slow paths; the background
  * thread settles what is left, so a thread that blocks keeps nothing. An entry carries the shared word as it
@@ -94,7 +94,8 @@ static void look_again(struct cgc__context *self, void *object)
 static void settle_bias(struct cgc__context *self, void *object)
 {
 	struct cgc__header *header = cgc__header_of(object);
-	uint32_t bias = cgc__count_bias(header);
+	/* REVOKE.r: UNBIASED by the owner's merge comes with MERGED. Pairs: REVOKE.w in count.c. */
+	uint32_t bias = atomic_load_explicit(&header->bias, memory_order_acquire);
 	/* QUEUED.r. Pairs: QUEUED.w in count.c. */
 	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
 	if ((shared & CGC__MERGED) == 0 && CGC__KIND(bias) == CGC__BIASED) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * PRIVATE -> PUBLISHED, for an object and all private objects that it reaches, before the one release store
- * that lets others see any of them. Run by the owner; stands for tests/model/publish.pml.
+ * that lets others see any of them. Run by the owner.
  *
  * The graph is listed through the shared words, which are scratch while an object is private, so this needs no
  * memory and no recursion. While it is listed, the upper half of local counts the references from within the

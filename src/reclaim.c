@@ -165,21 +165,23 @@ static void drop_published_child(struct cgc__context *self, void *child)
 	struct cgc__header *header = cgc__header_of(child);
 	if (CGC__KIND(cgc__count_bias(header)) == CGC__IMMORTAL)
 		return;
-	bool is_untracked = cgc__count_is_untracked(header), is_old = cgc__grace_is_old(header);
-	/* No order needed: the exchange below checks it. */
-	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_relaxed), next;
+	bool is_untracked = cgc__count_is_untracked(header);
+	/* COUNT.r: before the stamp is read; a discount that this word includes has its stamp visible, one that it does
+	 * not makes the exchange fail. Pairs: COUNT.w in count.h. */
+	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire), next;
 	do {
 		next = shared + CGC__SHARED_RELEASE;
 		if ((next & CGC__DEAD) != 0)
 			; /* of the same set: verdict.c sees to it */
 		else if (cgc__count_needs_entry(next))
-			next |= is_old && (next & CGC__MERGED) != 0 ? CGC__DEAD : CGC__QUEUED;
-		else if (!is_untracked && cgc__shared_count(next) > 0)
+			next |= (next & CGC__MERGED) != 0 && cgc__grace_is_old(header) ? CGC__DEAD
+			                                                               : CGC__QUEUED;
+		else if (!is_untracked && (next & CGC__QUEUED) == 0)
 			next |= CGC__SUSPECT;
 		/* COUNT.w, as in cgc__count_shared_down(), DEAD.w, QUEUED.w, SUSPECT.w. Pairs: COUNT.r in window.c,
 		 * the upgrade in weak.c, the queues; itself. */
 	} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared, next, memory_order_acq_rel,
-	                                                memory_order_relaxed));
+	                                                memory_order_acquire));
 	uint64_t set = next & ~shared;
 	if ((set & CGC__DEAD) != 0)
 		list_dying(self, header);

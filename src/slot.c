@@ -3,7 +3,7 @@
  * Loads and stores of reference fields that other threads may use at the same time: of published objects, and
  * of roots. (Fields of private objects are handled in cgc/fast.h; in debug mode they come here too.)
  *
- * Rules kept here, each with its model in tests/model/snapshot.pml
+ * Rules kept here
  *   - count before you place, unlink before you discount, both at once;
  *   - a reference that leaves a slot without being discounted (exchange) moves the object's version afterwards,
  *     in the same section;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * One look of the detector: copy, trial deletion on the copy, condemn, grace period, second look at the words,
- * verdict, end. Stands for tests/model/snapshot.pml (words and edges) and weak.pml (the verdict word).
+ * verdict, end.
  *
  * Why the dead are dead (the long form is in docs/design.md): a word that is equal before and after was the same
  * at the moment between the last read and the grace period. All its references were seen in slots of the set, and

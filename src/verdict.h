@@ -2,7 +2,7 @@
  *
  * The word with which weak upgrades and the detector settle the fate of condemned objects, all or nothing and
  * without a lock: PENDING -> COMMITTED by the detector, PENDING -> ABORTED by an upgrade that met a condemned
- * object. Above the two bits, the number of the attempt. Stands for tests/model/weak.pml.
+ * object. Above the two bits, the number of the attempt.
  */
 #ifndef CGC_VERDICT_H
 #define CGC_VERDICT_H

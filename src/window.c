@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Copying words and edges: of the whole old generation, enumerated from the slabs (all words, then all edges),
- * or of what the suspects reach (slot, the target's words, the slot once more). The rules are in window.h; stands
- * for tests/model/snapshot.pml.
+ * or of what the suspects reach (slot, the target's words, the slot once more). The rules are in window.h.
  */
 #include "window.h"
 
@@ -81,6 +80,37 @@ static void add_edge(struct cgc__window *window, uint32_t target)
 	window->edges[window->edge_count++] = target;
 }
 
+bool cgc__window_has_changed(const struct cgc__member *member)
+{
+	const struct cgc__header *header = cgc__header_of(member->object);
+	/* COUNT.r, another look. Pairs: COUNT.w and MOVE.w. */
+	uint64_t local = atomic_load_explicit(&header->local, memory_order_acquire);
+	/* COUNT.r. Pairs: COUNT.w and MOVE.w. */
+	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
+	return member->is_changed || local != member->local || (shared & ~CGC__CONDEMNED) != member->shared;
+}
+
+/* Notes what has changed so far; too late for that, the window decides nothing. */
+static void check_point(struct cgc__window *window)
+{
+	for (size_t i = 0; i < window->member_count; i++)
+		window->members[i].is_changed = cgc__window_has_changed(&window->members[i]);
+	uint64_t now = cgc__report_now();
+	if (now - window->checked > CGC__WINDOW_LIMIT_NS)
+		window->failed = true;
+	window->checked = now;
+}
+
+/* Others wait for grace periods while a large heap is copied. */
+static void tick(struct cgc__window *window, size_t done)
+{
+	if (done % TICK != TICK - 1)
+		return;
+	cgc__grace_wait();
+	if (cgc__report_now() - window->checked > CGC__WINDOW_CHECK_NS)
+		check_point(window);
+}
+
 /* A queue that had no memory for an entry: the object still has to be settled. */
 static void requeue_lost(struct cgc__context *self, void *object)
 {
@@ -103,6 +133,7 @@ static void enter_slab(struct cgc__context *self, struct cgc__window *window, st
 		if (had_lost)
 			requeue_lost(self, object);
 		enter(window, object);
+		tick(window, window->member_count);
 	}
 }
 
@@ -151,37 +182,6 @@ static void copy_edges(struct cgc__window *window, uint32_t index, bool whole)
 		}
 		add_edge(window, found);
 	}
-}
-
-bool cgc__window_has_changed(const struct cgc__member *member)
-{
-	const struct cgc__header *header = cgc__header_of(member->object);
-	/* COUNT.r, another look. Pairs: COUNT.w and MOVE.w. */
-	uint64_t local = atomic_load_explicit(&header->local, memory_order_acquire);
-	/* COUNT.r. Pairs: COUNT.w and MOVE.w. */
-	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
-	return member->is_changed || local != member->local || (shared & ~CGC__CONDEMNED) != member->shared;
-}
-
-/* Notes what has changed so far; too late for that, the window decides nothing. */
-static void check_point(struct cgc__window *window)
-{
-	for (size_t i = 0; i < window->member_count; i++)
-		window->members[i].is_changed = cgc__window_has_changed(&window->members[i]);
-	uint64_t now = cgc__report_now();
-	if (now - window->checked > CGC__WINDOW_LIMIT_NS)
-		window->failed = true;
-	window->checked = now;
-}
-
-/* Others wait for grace periods while a large heap is copied. */
-static void tick(struct cgc__window *window, size_t done)
-{
-	if (done % TICK != TICK - 1)
-		return;
-	cgc__grace_wait();
-	if (cgc__report_now() - window->checked > CGC__WINDOW_CHECK_NS)
-		check_point(window);
 }
 
 static void take_suspects(struct cgc__window *window, struct cgc__context *self, struct cgc__context *context)

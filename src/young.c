@@ -163,8 +163,10 @@ static void age(struct cgc__context *self, struct set *set, size_t dead, int gen
 			/* No order needed: private. */
 			atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 1,
 			                      memory_order_relaxed);
-			/* No order needed: private. So that slab.c clears the generation when the cell is free. */
-			atomic_fetch_or_explicit(&header->flags, CGC__ELDER, memory_order_relaxed);
+			/* So that slab.c clears the generation when the cell is free. No order needed: private. */
+			uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
+			/* No order needed: private. */
+			atomic_store_explicit(&header->flags, flags | CGC__ELDER, memory_order_relaxed);
 			cgc__slab_hold(self, slab, CGC__HOLD_ELDER);
 		}
 	}

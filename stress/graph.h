@@ -10,6 +10,7 @@
 #include "item.h"
 
 #define GRAPH_ROOTS 64u
+#define GRAPH_HOT_ROOTS 4u
 #define GRAPH_MAILBOXES 16u
 #define GRAPH_HANDS 12u
 #define GRAPH_WALK 10u
@@ -32,9 +33,10 @@ struct hands {
 	struct hand hand[GRAPH_HANDS];
 };
 
+/* Half of the time one of a few, so that threads meet. */
 static inline item_ref *any_root(struct worker *worker)
 {
-	return &graph_roots[below(worker, GRAPH_ROOTS)];
+	return &graph_roots[below(worker, one_in(worker, 2) ? GRAPH_HOT_ROOTS : GRAPH_ROOTS)];
 }
 
 static inline unsigned any_slot(struct worker *worker)
@@ -116,6 +118,47 @@ static void walk(struct hands *hands)
 	cgc_read_unlock();
 	if (kept != NULL)
 		hand_take(hands, kept);
+}
+
+/* Takes references out of, and puts others into, containers that are only borrowed: they may die meanwhile. */
+static void swap_in_borrowed(struct hands *hands)
+{
+	struct worker *worker = hands->worker;
+	struct item *taken = NULL;
+	struct hand *hand = any_full_hand(hands);
+	cgc_read_lock();
+	struct item *item = cgc_borrow(any_root(worker));
+	for (unsigned i = below(worker, 4); i > 0 && item != NULL; i--)
+		item = cgc_borrow(&item->slot[any_slot(worker)]);
+	if (item != NULL) {
+		uint64_t number = CHECK_ITEM(worker, item);
+		unsigned slot = any_slot(worker);
+		bool gives = hand != NULL && one_in(worker, 2);
+		taken = cgc_exchange(item, &item->slot[slot], gives ? hand_give(hands, hand) : NULL);
+		CHECK_NUMBER(worker, item, number);
+	}
+	cgc_read_unlock();
+	if (taken != NULL)
+		hand_take(hands, taken);
+}
+
+/* A child whose parent is dead, and which then leaves the root through which others see it: who borrowed it from
+ * there must not lose it when the parent is buried. */
+static void leave_to_dead_parent(struct hands *hands)
+{
+	struct worker *worker = hands->worker;
+	item_ref *root = &graph_roots[below(worker, GRAPH_HOT_ROOTS)];
+	struct item *parent = item_new(worker), *child = item_new(worker);
+	cgc_store(parent, &parent->slot[0], child);
+	cgc_store_consume(CGC_ROOT, root, child);
+	cgc_publish(parent);
+	cgc_release(parent);
+	/* The burial comes after some grace periods: now or later. */
+	for (unsigned yields = below(worker, 4); yields > 0; yields--)
+		sched_yield();
+	for (unsigned spins = below(worker, 4000); spins > 0; spins--)
+		__asm__ volatile("");
+	cgc_compare_exchange(CGC_ROOT, root, child, NULL);
 }
 
 /* Cuts a reference somewhere below a root: without this the graph would only grow. */
@@ -296,8 +339,12 @@ STRESS_UNUSED static void graph_step(struct hands *hands)
 		swap_slot(hands);
 	else if (dice < 800)
 		move(hands);
-	else if (dice < 850)
+	else if (dice < 830)
 		post(hands);
+	else if (dice < 870)
+		swap_in_borrowed(hands);
+	else if (dice < 890)
+		leave_to_dead_parent(hands);
 	else if (dice < 998)
 		cut(hands);
 	else

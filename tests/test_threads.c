@@ -97,6 +97,37 @@ static void what_a_thread_holds_lives_on_published_when_it_detaches(UNUSED void 
 	assert_int_equal(live(), 0);
 }
 
+static void *hand_over_raw(UNUSED void *argument)
+{
+	struct leaf *leaf = cgc_new(&leaf_type);
+	leaf->value = 42;
+	struct array *array = cgc_new_n(&array_type, 3000); /* has memory of its own */
+	cgc_store_consume(array, &array->items[2999], make(1));
+	void **both = calloc(2, sizeof(*both));
+	MUST(both != NULL);
+	both[0] = leaf;
+	both[1] = array;
+	return both;
+}
+
+/* Whoever gets it by the thread's result finds it usable, also what no collection looks at. */
+static void what_a_thread_held_at_its_end_is_published(UNUSED void **state)
+{
+	void **both = in_thread(hand_over_raw, NULL);
+	struct leaf *leaf = both[0];
+	struct array *array = both[1];
+	free(both);
+	assert_int_equal(leaf->value, 42);
+	assert_int_equal(cgc_generation(leaf), 2);
+	assert_int_equal(cgc_generation(array), 2);
+	cgc_release(cgc_retain(leaf));
+	cgc_release(leaf);
+	cgc_release(array);
+	cgc_collect(2);
+	assert_int_equal(count_of(&destroyed), 1);
+	assert_int_equal(live(), 0);
+}
+
 static void *leave_one_of_each(UNUSED void *argument)
 {
 	cgc_release(make_ring(3));
@@ -389,6 +420,7 @@ int main(void)
 		TEST(a_thread_is_attached_by_its_first_use_and_detached_by_its_end),
 		TEST(attaching_and_detaching_may_be_repeated),
 		TEST(what_a_thread_holds_lives_on_published_when_it_detaches),
+		TEST(what_a_thread_held_at_its_end_is_published),
 		TEST(two_hundred_threads_in_sequence_leave_nothing_behind),
 		TEST(fifty_threads_at_once_are_all_known),
 		TEST(parking_collects_the_young_garbage),
