@@ -21,7 +21,7 @@ static void collect_if_due(struct cgc__context *self)
 }
 
 /* Everything but the contents. */
-static void *dress(struct cgc__context *self, struct cgc__header *header, uint64_t info, size_t trailing)
+static inline void *dress(struct cgc__context *self, struct cgc__header *header, uint64_t info, size_t trailing)
 {
 	header->type = CGC__INFO_ID(info);
 	header->trailing = (uint32_t)trailing;
@@ -35,7 +35,8 @@ static void *dress(struct cgc__context *self, struct cgc__header *header, uint64
 	atomic_store_explicit(&header->shared, 0, memory_order_relaxed);
 	/* No order needed: private. */
 	atomic_store_explicit(&header->bias, self->private_bias, memory_order_relaxed);
-	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0)
+	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0 &&
+	    __builtin_expect(!cgc__slab_is_held(cgc__slab_of(header), CGC__HOLD_TOUCHED), 0))
 		cgc__slab_hold(self, cgc__slab_of(header), CGC__HOLD_TOUCHED);
 	return header + 1;
 }

@@ -286,7 +286,14 @@ bool cgc__report_out_of_memory(size_t bytes);
 void cgc__leaks_print(void);
 
 /* type.c */
-struct cgc_type *cgc__type_of_id(uint16_t id);
+extern _Atomic(struct cgc_type *) cgc__types[];
+
+static inline struct cgc_type *cgc__type_of_id(uint16_t id)
+{
+	/* TYPE.r. Pairs: TYPE.w in type.c. */
+	return atomic_load_explicit(&cgc__types[id], memory_order_acquire);
+}
+
 uint64_t cgc__type_info(struct cgc_type *type, const char *function);
 
 /* cgc_type.cgc__info: payload bytes to clear[63:32] header flags[31:24] size class[23:16] number[15:0] */

@@ -12,6 +12,7 @@
  */
 #include "count.h"
 #include "object.h"
+#include "slab.h"
 
 /* Published objects that a mutator destroys at one go; the rest of a large graph goes back to the queue. */
 #define DRAIN_LIMIT 512
@@ -65,12 +66,14 @@ void cgc__reclaim_private(struct cgc__context *self, void *object)
 
 static bool refers_to_nothing(void *object)
 {
-	struct cgc__slots slots = cgc__slots_of(object);
-	for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL;)
+	const struct cgc__slots slots = cgc__slots_of(object);
+	uintptr_t any = slots.trailing_count;
+	for (size_t i = 0; i < slots.field_count; i++) {
+		_Atomic(void *) *slot = (_Atomic(void *) *)(slots.object + slots.fields[i].offset);
 		/* No order needed: private. */
-		if (cgc__is_object(atomic_load_explicit(slot, memory_order_relaxed)))
-			return false;
-	return true;
+		any |= (uintptr_t)atomic_load_explicit(slot, memory_order_relaxed);
+	}
+	return any == 0;
 }
 
 /* The same, at once for the common case: nothing to call, nothing else to release. */
@@ -80,16 +83,18 @@ void cgc__release_last_private(void *object)
 	struct cgc__header *header = cgc__header_of(object);
 	/* No order needed: private. */
 	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
-	if ((flags & CGC__PLAIN) == 0 || ((flags & CGC__LEAF) == 0 && !refers_to_nothing(object))) {
+	if ((flags & (CGC__PLAIN | CGC__ELDER)) != CGC__PLAIN ||
+	    ((flags & CGC__LEAF) == 0 && !refers_to_nothing(object))) {
 		cgc__reclaim_private(self, object);
 		return;
 	}
 	if ((flags & CGC__UNTRACKED) == 0) {
-		self->freed_tracked++;
+		if (__builtin_expect(self->collecting, 0))
+			self->freed_tracked++;
 		self->young_count[0] -= self->young_count[0] > 0;
 	}
 	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
-	cgc__slab_give(self, header);
+	cgc__slab_give_young(self, header);
 }
 
 /* DEAD is set, and the caller has the object to itself. */

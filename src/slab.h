@@ -17,9 +17,11 @@
 
 #ifdef CGC__ADDRESS_SANITIZER
 #include <sanitizer/asan_interface.h>
+#define CGC__POISONS true
 #define CGC__POISON(address, bytes) ASAN_POISON_MEMORY_REGION(address, bytes)
 #define CGC__UNPOISON(address, bytes) ASAN_UNPOISON_MEMORY_REGION(address, bytes)
 #else
+#define CGC__POISONS false
 #define CGC__POISON(address, bytes) ((void)0)
 #define CGC__UNPOISON(address, bytes) ((void)0)
 #endif
@@ -59,6 +61,25 @@ static inline struct cgc__header *cgc__slab_take_class(struct cgc__context *self
 	cgc__counter_raise(&self->made[size_class], 1);
 	CGC__UNPOISON(header, slab->cell_bytes);
 	return header;
+}
+
+/* cgc__slab_give() for the common case: the caller's own cell, of generation 0, in a slab it allocates from. */
+static inline void cgc__slab_give_young(struct cgc__context *self, struct cgc__header *header)
+{
+	struct cgc__slab *slab = cgc__slab_of(header);
+	if (__builtin_expect(slab->context != self || CGC__POISONS || cgc__heap.poison ||
+	                             !cgc__slab_is_held(slab, CGC__HOLD_CURRENT),
+	                     0)) {
+		cgc__slab_give(self, header);
+		return;
+	}
+	cgc__counter_raise(&self->given[slab->size_class], 1);
+	/* No order needed: owner only. */
+	atomic_store_explicit(&header->bias, CGC__FREE, memory_order_relaxed);
+	/* No order needed: owner only. */
+	atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
+	slab->free = header;
+	slab->used--;
 }
 
 #endif

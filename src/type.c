@@ -10,8 +10,8 @@
 #define TYPE_LIMIT 65536
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic(struct cgc_type *) types[TYPE_LIMIT]; /* written once each, under lock; 0 is no type */
-static unsigned type_count = 1;                      /* [lock] */
+_Atomic(struct cgc_type *) cgc__types[TYPE_LIMIT]; /* written once each, under lock; 0 is no type */
+static unsigned type_count = 1;                    /* [lock] */
 
 _Noreturn static void refuse(const struct cgc_type *type, const char *field, const char *what)
 {
@@ -91,16 +91,10 @@ uint64_t cgc__type_info(struct cgc_type *type, const char *function)
 			cgc__report_fatal(function, "more than 65,535 types", 0);
 		info = info_of(type, type_count);
 		/* TYPE.w: the entry before the number. Pairs: TYPE.r in cgc__type_of_id(). */
-		atomic_store_explicit(&types[type_count++], type, memory_order_release);
+		atomic_store_explicit(&cgc__types[type_count++], type, memory_order_release);
 		/* TYPE.w: as above. Pairs: TYPE.r at the top. */
 		atomic_store_explicit(&type->cgc__info, info, memory_order_release);
 	}
 	pthread_mutex_unlock(&lock);
 	return info;
-}
-
-struct cgc_type *cgc__type_of_id(uint16_t id)
-{
-	/* TYPE.r. Pairs: TYPE.w above. */
-	return atomic_load_explicit(&types[id], memory_order_acquire);
 }
