@@ -5,6 +5,7 @@
  * cgc_collect(2).
  */
 #include <errno.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,6 +17,7 @@
 #define IDLE_WAIT_NS UINT64_C(100000000) /* otherwise, unless woken */
 #define LOOK_NS UINT64_C(100000000)      /* suspects wait no longer than this, if looks are cheap */
 #define WHOLE_BYTES UINT64_C(67108864)   /* growth of the heap that asks for a look at the whole */
+#define PACE_BYTES UINT64_C(134217728)   /* growth between two looks that is nobody's business */
 #define SETTLE_ROUNDS 100                /* grace periods that cgc_collect(2) gives busy queues */
 
 /* A thread in cgc_collect(2), on its own stack. */
@@ -38,7 +40,9 @@ static struct {
 	struct cgc__window window;
 	uint64_t not_before; /* time of the next automatic look */
 	uint64_t bytes_after_whole;
-	_Atomic(uint64_t) collections, candidates, collected, resurrected, nanoseconds, windows, aborted;
+	_Atomic(uint64_t) collections, candidates, collected, resurrected, nanoseconds, windows, aborted,
+		yields;
+	_Atomic(uint64_t) pace_limit; /* reserved bytes */
 } collector = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
 
 static _Thread_local bool is_background;
@@ -92,6 +96,47 @@ static struct cgc__context *all_contexts(void)
 	return atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
 }
 
+/* A thread that needs another slab while the heap has grown to twice what the last look left gives its processor
+ * away once, so that with more busy threads than processors the detector gets its share. It waits for nothing. */
+void cgc__collector_pace(void)
+{
+	/* No order needed: numbers that pace. */
+	if (__builtin_expect(cgc__memory_reserved() <=
+	                             atomic_load_explicit(&collector.pace_limit, memory_order_relaxed),
+	                     1))
+		return;
+	if (is_background || cgc__grace_in_section())
+		return;
+	add(&collector.yields, 1);
+	sched_yield();
+}
+
+struct heap_size {
+	uint64_t objects, bytes;
+};
+
+static struct heap_size measure_heap(void)
+{
+	struct heap_size size = {0};
+	uint64_t made = 0;
+	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
+		cgc__slab_sum(context, &made, &size.objects, &size.bytes);
+	return size;
+}
+
+/* After a look that began with a heap of that size and freed so many objects: what has been allocated meanwhile may
+ * be garbage for the most part, so it does not count. */
+static void set_pace(struct heap_size began, uint64_t freed)
+{
+	uint64_t reserved = cgc__memory_reserved(), now = measure_heap().bytes;
+	uint64_t gone = began.objects > 0 ? freed * (began.bytes / began.objects) : 0;
+	uint64_t kept = began.bytes > gone ? began.bytes - gone : 0;
+	/* What is free inside of slabs does not count either: it is used first. */
+	uint64_t unused = reserved > now ? reserved - now : 0;
+	/* No order needed: a number that paces. */
+	atomic_store_explicit(&collector.pace_limit, unused + 2 * kept + PACE_BYTES, memory_order_relaxed);
+}
+
 static uint64_t pending_entries(void)
 {
 	uint64_t sum = 0;
@@ -105,15 +150,6 @@ static uint64_t suspect_entries(void)
 	uint64_t sum = 0;
 	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
 		sum += cgc__queue_length(&context->suspects);
-	return sum;
-}
-
-static uint64_t live_bytes(void)
-{
-	uint64_t sum = 0;
-	uint64_t made = 0, live = 0;
-	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
-		cgc__slab_sum(context, &made, &live, &sum);
 	return sum;
 }
 
@@ -187,6 +223,7 @@ static long collect(struct cgc__context *self, bool whole)
 	uint64_t began = cgc__report_now(), callbacks = self->callback_ns, by_count = self->freed_condemned;
 	size_t freed = 0, kept = 0, freed_kept = 0, candidates = 0;
 	int rounds = 0;
+	struct heap_size size = measure_heap();
 	struct cgc__verdict_result result;
 	do {
 		result = look(self, whole);
@@ -212,7 +249,8 @@ static long collect(struct cgc__context *self, bool whole)
 		pause = took;
 	collector.not_before = cgc__report_now() + (pause > LOOK_NS / 8 ? pause : LOOK_NS / 8);
 	if (whole)
-		collector.bytes_after_whole = live_bytes();
+		collector.bytes_after_whole = measure_heap().bytes;
+	set_pace(size, found);
 	return (long)(freed + by_count);
 }
 
@@ -256,7 +294,7 @@ static void look_if_due(struct cgc__context *self)
 	bool whole = atomic_load_explicit(&collector.whole_due, memory_order_relaxed) ||
 	             /* No order needed: a request. */
 	             atomic_load_explicit(&cgc__heap.lost_entry, memory_order_relaxed) ||
-	             live_bytes() > 2 * collector.bytes_after_whole + WHOLE_BYTES;
+	             measure_heap().bytes > 2 * collector.bytes_after_whole + WHOLE_BYTES;
 	if (whole || suspect_entries() > 0)
 		collect(self, whole);
 }
@@ -336,7 +374,8 @@ int cgc_start(const char *options)
 		atomic_store_explicit(&collector.stopping, false, memory_order_relaxed);
 		/* No order needed: as above. */
 		atomic_store_explicit(&collector.woken, false, memory_order_relaxed);
-		collector.bytes_after_whole = live_bytes();
+		collector.bytes_after_whole = measure_heap().bytes;
+		set_pace(measure_heap(), 0);
 		error = pthread_create(&collector.thread, NULL, run, NULL);
 	}
 	collector.running = error == 0;
@@ -415,5 +454,6 @@ void cgc__collector_stats(struct cgc_stats *stats)
 	};
 	stats->windows = read_counter(&collector.windows);
 	stats->windows_aborted = read_counter(&collector.aborted);
+	stats->yields = read_counter(&collector.yields);
 	stats->grace_periods = read_counter(&cgc__grace_done) - 8;
 }

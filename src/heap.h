@@ -378,5 +378,6 @@ void cgc__collector_wake_if_idle(void);
 bool cgc__collector_is_self(void);
 void cgc__collector_stats(struct cgc_stats *stats);
 void cgc__collector_whole_due(void);
+void cgc__collector_pace(void);
 
 #endif

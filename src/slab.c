@@ -271,6 +271,7 @@ static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 		remove_partial(self, slab);
 	} else {
 		uint64_t began = cgc__report_now();
+		cgc__collector_pace();
 		slab = new_slab(self, size_class, cgc__slab_class_bytes[size_class]);
 		cgc__report_stall(self, began, self->callback_ns);
 		if (slab == NULL)
