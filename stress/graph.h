@@ -11,6 +11,7 @@
 
 #define GRAPH_ROOTS 64u
 #define GRAPH_HOT_ROOTS 4u
+#define GRAPH_BALLAST 3000u
 #define GRAPH_MAILBOXES 16u
 #define GRAPH_HANDS 12u
 #define GRAPH_WALK 10u
@@ -19,6 +20,8 @@
 typedef cgc_ref(struct item) item_ref;
 
 static item_ref graph_roots[GRAPH_ROOTS];
+/* A large part that hardly changes: looks of the detector that meet it take so long that much happens meanwhile. */
+static item_ref graph_ballast;
 /* Pointers to published items; each holds one reference. */
 static _Atomic(struct item *) graph_mailbox[GRAPH_MAILBOXES];
 
@@ -203,6 +206,27 @@ static void move(struct hands *hands)
 	cgc_store_consume(to->item, &to->item->slot[target], item);
 }
 
+/* Owned. A ring with a shortcut from each member to an earlier one. */
+static struct item *ballast(struct worker *worker)
+{
+	struct item *first = cgc_load(CGC_ROOT, &graph_ballast);
+	/* The threads take it apart in time. */
+	if (first != NULL && !one_in(worker, 2000))
+		return first;
+	cgc_release(first);
+	first = item_new(worker);
+	struct item *last = first;
+	for (unsigned i = 1; i < GRAPH_BALLAST; i++) {
+		struct item *item = item_new(worker);
+		cgc_store(item, &item->slot[1], one_in(worker, 2) ? first : last);
+		cgc_store_consume(last, &last->slot[0], item);
+		last = item; /* borrowed: the ring holds it */
+	}
+	cgc_store(last, &last->slot[0], first);
+	cgc_store(CGC_ROOT, &graph_ballast, first);
+	return first;
+}
+
 /* New items that refer to old ones: alone, a ring, a tree; private for a while or from then on shared. */
 static void make(struct hands *hands)
 {
@@ -222,6 +246,8 @@ static void make(struct hands *hands)
 	struct hand *hand = any_full_hand(hands);
 	if (hand != NULL && one_in(worker, 2))
 		cgc_store(item, &item->slot[3], hand->item);
+	else if (one_in(worker, 4))
+		cgc_store_consume(item, &item->slot[3], ballast(worker));
 	switch (below(worker, 4)) {
 	case 0:
 		cgc_store_consume(CGC_ROOT, any_root(worker), item);
@@ -356,6 +382,7 @@ STRESS_UNUSED static void graph_clear(void)
 {
 	for (unsigned i = 0; i < GRAPH_ROOTS; i++)
 		cgc_store(CGC_ROOT, &graph_roots[i], NULL);
+	cgc_store(CGC_ROOT, &graph_ballast, NULL);
 	for (unsigned i = 0; i < GRAPH_MAILBOXES; i++) {
 		/* No order needed: the threads that wrote it have met at a barrier or are joined. */
 		struct item *item = atomic_exchange_explicit(&graph_mailbox[i], NULL, memory_order_relaxed);
