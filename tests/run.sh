@@ -43,7 +43,7 @@ fi
 limit=${TIMEOUT:-$limit}
 # The order of locks is checked in the stress programs only: in a test that forks, jemalloc takes all of its
 # locks, which are more than ThreadSanitizer can count (64).
-tsan_options="halt_on_error=1 second_deadlock_stack=1 suppressions=$PWD/tests/tsan.supp"
+tsan_options="halt_on_error=1 second_deadlock_stack=1"
 $stress || tsan_options="$tsan_options detect_deadlocks=0"
 passed=0
 failed=0
