@@ -405,6 +405,29 @@ static void suspects_start_a_collection_by_themselves(UNUSED void **state)
 	assert_int_equal(live(), 0);
 }
 
+/* The last handle goes into the ring itself: no count ever goes down. */
+static void a_ring_that_its_last_handle_closes_is_collected_by_itself(UNUSED void **state)
+{
+	for (int i = 0; i < 200; i++) {
+		struct node *node = make(i);
+		/* The handle is counted with its owner, or with all others. */
+		if (i < 100)
+			cgc_publish(node);
+		else
+			cgc_transfer(node);
+		if (i % 2 == 0)
+			cgc_store_consume(node, &node->slot[0], node);
+		else
+			assert_null(cgc_exchange(node, &node->slot[0], node));
+	}
+	time_t begun = time(NULL);
+	while (live() > 0) {
+		if (time(NULL) - begun > 60)
+			fail_msg("%d rings of published garbage, not collected", (int)live());
+		sched_yield();
+	}
+}
+
 /* Garbage made in another way: it survives its thread's young collections, then dies. */
 static void rings_that_grow_old_are_collected_by_themselves(UNUSED void **state)
 {
@@ -461,6 +484,7 @@ int main(void)
 		TEST(a_ring_that_moves_between_roots_is_never_collected),
 		TEST(a_ring_held_by_a_different_member_each_time_is_never_collected),
 		TEST_ENABLED(suspects_start_a_collection_by_themselves),
+		TEST_ENABLED(a_ring_that_its_last_handle_closes_is_collected_by_itself),
 		TEST_ENABLED(rings_that_grow_old_are_collected_by_themselves),
 		TEST(no_suspect_is_collected_while_disabled),
 	};
