@@ -41,8 +41,11 @@ else ifeq ($(MODE),tsan)
 MODE_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 else ifeq ($(MODE),asan)
 MODE_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+else ifeq ($(MODE),pause)
+# With every pause point (src/pause.h), for the interleaving tests.
+MODE_FLAGS := -O1 -g -DCGC__PAUSES=1
 else
-$(error MODE is release, debug, tsan or asan, not '$(MODE)')
+$(error MODE is release, debug, tsan, asan or pause, not '$(MODE)')
 endif
 
 VERSION := $(shell awk '/define CGC_VERSION_/ { v = v s $$3; s = "." } END { print v }' include/cgc.h)
@@ -61,12 +64,13 @@ LIBS := -lurcu-memb -lurcu-common -ljemalloc
 # ---- Files ----------------------------------------------------------------------------------------
 object = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
 LIB_OBJECTS := $(call object,$(wildcard src/*.c))
+INTERLEAVE := $(patsubst tests/interleave/%.c,$(B)/interleave/%,$(wildcard tests/interleave/test_*.c))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 STRESS := $(patsubst stress/%.c,$(B)/stress/%,$(wildcard stress/stress_*.c))
 DEMO_OBJECTS := $(call object,$(wildcard bench/demo/*.c))
 STALL_OBJECTS := $(call object,$(wildcard bench/stall.c))
 BENCH_OBJECTS := $(filter-out $(STALL_OBJECTS),$(call object,$(wildcard bench/*.c bench/*.cc)))
-C_FILES := $(wildcard $(foreach d,include include/cgc src tests stress bench bench/demo,$(d)/*.c $(d)/*.h))
+C_FILES := $(wildcard $(foreach d,include include/cgc src tests tests/interleave stress bench bench/demo,$(d)/*.c $(d)/*.h))
 CXX_FILES := $(wildcard bench/*.cc)
 
 .DEFAULT_GOAL := all
@@ -76,13 +80,15 @@ MAKEFLAGS += --no-print-directory
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
 # One program after the other, each built with all processors unless -j says otherwise.
 SUB = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-ifneq ($(filter deps demo test stress tsan asan bench lint format,$(MAKECMDGOALS)),)
+ifneq ($(filter deps demo test interleave stress tsan asan bench lint format,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
 # ---- Building -------------------------------------------------------------------------------------
-.PHONY: all programs bench-programs
-all: $(B)/libcgc.a $(B)/libcgc.so ## the libraries (MODE=release, debug, tsan, asan)
+.PHONY: all programs interleave-programs bench-programs
+all: $(B)/libcgc.a $(B)/libcgc.so ## the libraries (MODE=release, debug, tsan, asan, pause)
+
+interleave-programs: $(INTERLEAVE)
 
 programs: $(TESTS) $(STRESS) $(if $(DEMO_OBJECTS),$(B)/demo)
 
@@ -109,6 +115,10 @@ $(TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(LINK) $^ -o $@ -lcmocka $(LIBS)
 
+$(INTERLEAVE): $(B)/interleave/%: $(B)/obj/tests/interleave/%.o $(B)/libcgc.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(LINK) $^ -o $@ -lcmocka $(LIBS)
+
 $(STRESS): $(B)/stress/%: $(B)/obj/stress/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(LINK) $^ -o $@ $(LIBS)
@@ -127,7 +137,7 @@ $(B)/stall: $(STALL_OBJECTS) $(B)/libcgc.a
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 # ---- Running --------------------------------------------------------------------------------------
-.PHONY: demo test stress tsan asan bench lint format
+.PHONY: demo test interleave stress tsan asan bench lint format
 demo: deps-demo ## build and run the demonstration (DURATION= THREADS= SEED= FILE=)
 	@$(SUB) MODE=release build/release/demo
 	$(RUN) build/release/demo
@@ -135,6 +145,10 @@ demo: deps-demo ## build and run the demonstration (DURATION= THREADS= SEED= FIL
 test: deps-test ## build and run all tests; the last line is "N passed, N failed"
 	@$(SUB) MODE=$(MODE) all programs
 	@RUN='$(RUN)' tests/run.sh $(B)
+
+interleave: deps-test ## tests that hold threads between two steps of the protocol
+	@$(SUB) MODE=pause interleave-programs
+	@RUN='$(RUN)' tests/run.sh --interleave build/pause
 
 stress: deps-build ## each stress program for DURATION=10 seconds
 	@$(SUB) MODE=$(MODE) programs

@@ -15,7 +15,8 @@ static void collect_if_due(struct cgc__context *self)
 {
 	/* No order needed: a setting. */
 	unsigned threshold = atomic_load_explicit(&cgc__heap.threshold[0], memory_order_relaxed);
-	if (__builtin_expect(self->young_count[0] >= threshold && threshold != 0, 0))
+	if (__builtin_expect(
+		    (self->young_count[0] >= threshold && threshold != 0) || cgc__heap.collect_always != 0, 0))
 		cgc__young_collect_due(self);
 	self->young_count[0]++;
 }

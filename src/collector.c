@@ -288,7 +288,7 @@ static void look_if_due(struct cgc__context *self)
 {
 	/* No order needed: a setting. */
 	if (!atomic_load_explicit(&cgc__heap.is_enabled, memory_order_relaxed) ||
-	    cgc__report_now() < collector.not_before)
+	    (cgc__report_now() < collector.not_before && !cgc__heap.eager))
 		return;
 	/* No order needed: requests. */
 	bool whole = atomic_load_explicit(&collector.whole_due, memory_order_relaxed) ||
@@ -304,7 +304,7 @@ static void wait_for_work(void)
 	bool busy = pending_entries() > 0;
 	uint64_t wait = busy ? BUSY_WAIT_NS : IDLE_WAIT_NS;
 	if (!busy && suspect_entries() > 0)
-		wait = LOOK_NS / 4;
+		wait = cgc__heap.eager ? BUSY_WAIT_NS : LOOK_NS / 4;
 	struct timespec until;
 	clock_gettime(CLOCK_REALTIME, &until);
 	uint64_t nanoseconds = (uint64_t)until.tv_nsec + wait;
@@ -348,7 +348,12 @@ static void set_defaults(void)
 	cgc__heap.debug = cgc__heap.poison = false;
 	cgc__heap.pending_batch = 256;
 	cgc__heap.suspect_batch = 1024;
+	cgc__heap.collect_always = 0;
+	cgc__heap.eager = false;
+	cgc__heap.chunk_entries = CGC__CHUNK_ENTRIES;
+	cgc__heap.yield = 0;
 	cgc__memory_fail_at(0);
+	cgc__memory_fail_count(1);
 	cgc__slab_start();
 }
 

@@ -107,15 +107,18 @@ void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t loc
 	cgc__grace_stamp(header);
 	/* COUNT.w. Pairs: COUNT.r in window.c, and the merge flag below. */
 	atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE, memory_order_release);
+	cgc__pause("count.merge_local_zero");
 	/* COUNT.w: local is zero before shared stands for both. Acquire: as in cgc__count_shared_down().
 	 * Pairs: every read-modify-write of shared. */
 	uint64_t shared =
 		atomic_fetch_or_explicit(&header->shared, CGC__MERGED, memory_order_acq_rel) | CGC__MERGED;
+	cgc__pause("count.merge_flagged");
 	/* REVOKE.w: after the flag, so that UNBIASED without MERGED always means a revocation; if it is IMMORTAL by now
 	 * it stays so. Pairs: REVOKE.r in pending.c. */
 	uint32_t mine = self->biased_bias;
 	atomic_compare_exchange_strong_explicit(&header->bias, &mine, CGC__UNBIASED, memory_order_release,
 	                                        memory_order_relaxed);
+	cgc__pause("count.merge_unbiased");
 	cgc__count_after_shared_down(self, object, shared);
 }
 
@@ -125,9 +128,11 @@ void cgc__count_queue(struct cgc__context *self, void *object, uint64_t shared)
 {
 	struct cgc__header *header = cgc__header_of(object);
 	while (cgc__count_needs_entry(shared)) {
+		cgc__pause("count.queue_due");
 		/* QUEUED.w: one thread queues it, with a word that says zero. Pairs: QUEUED.r in pending.c. */
 		if (atomic_compare_exchange_weak_explicit(&header->shared, &shared, shared | CGC__QUEUED,
 		                                          memory_order_acq_rel, memory_order_acquire)) {
+			cgc__pause("count.queue_flagged");
 			cgc__pending_push(self, object, shared | CGC__QUEUED);
 			return;
 		}
@@ -159,6 +164,7 @@ void cgc__count_add_suspect(struct cgc__context *self, void *object)
 	/* SUSPECT.w: one entry per flag; the decrement is before it. Pairs: SUSPECT.r, where window.c takes it. */
 	uint64_t shared =
 		atomic_fetch_or_explicit(&cgc__header_of(object)->shared, CGC__SUSPECT, memory_order_acq_rel);
+	cgc__pause("count.suspect_flagged");
 	if ((shared & CGC__SUSPECT) == 0)
 		cgc__count_push_suspect(self, object);
 }
@@ -220,6 +226,7 @@ void cgc_transfer(void *object)
 	if (cgc__count_bias(header) == self->biased_bias) {
 		/* Raise before lowering: the total is never too low. */
 		cgc__count_shared_up(header);
+		cgc__pause("count.transfer_raised");
 		cgc__count_down(self, object);
 	}
 	cgc__grace_leave();

@@ -13,6 +13,7 @@
 #define CGC_COUNT_H
 
 #include "grace.h"
+#include "pause.h"
 
 void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint64_t shared);
 void cgc__count_queue(struct cgc__context *self, void *object, uint64_t shared);
@@ -63,6 +64,7 @@ static inline void cgc__count_shared_down(struct cgc__context *self, void *objec
 	uint64_t shared =
 		atomic_fetch_add_explicit(&header->shared, CGC__SHARED_RELEASE, memory_order_acq_rel) +
 		CGC__SHARED_RELEASE;
+	cgc__pause_fast("count.shared_down");
 	/* Alive, and a suspect already or never one: the common end. */
 	if (cgc__shared_count(shared) <= 0 || (shared & CGC__SUSPECT) == 0)
 		cgc__count_after_shared_down(self, object, shared);
@@ -95,6 +97,7 @@ static inline void cgc__count_down_local(struct cgc__context *self, void *object
 	cgc__grace_stamp(header);
 	/* COUNT.w: what the reference was used for comes before it is discounted. Pairs: COUNT.r in window.c. */
 	atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE, memory_order_release);
+	cgc__pause_fast("count.local_down");
 	/* SUSPECT.r after COUNT.w. The detector clears the flag, waits for a grace period, then reads the counts:
 	 * if this reads the flag still set, the count above is seen. No order needed for that, the section is
 	 * enough. Pairs: SUSPECT.w in window.c. */

@@ -3,6 +3,7 @@
  * Grace periods, numbered. See grace.h.
  */
 #include "grace.h"
+#include "pause.h"
 
 char cgc__grace_ended, cgc__grace_began;
 _Atomic(uint64_t) cgc__grace_started = 8, cgc__grace_done = 8;
@@ -18,9 +19,11 @@ void cgc__grace_wait(void)
 {
 	/* SEAL.r: read-modify-write, so that it follows every seal of a lower number. Pairs: SEAL.w above. */
 	uint64_t number = atomic_fetch_add_explicit(&cgc__grace_started, 1, memory_order_acq_rel) + 1;
+	cgc__pause("grace.numbered");
 	CGC__TSAN_RELEASE(cgc__grace_began);
 	urcu_memb_synchronize_rcu();
 	CGC__TSAN_ACQUIRE(cgc__grace_ended);
+	cgc__pause("grace.over");
 	/* GRACE.w: all sections that began before are over. Pairs: GRACE.r, grace.h and reclaim.c. */
 	atomic_store_explicit(&cgc__grace_done, number, memory_order_release);
 }

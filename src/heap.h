@@ -150,6 +150,7 @@ struct cgc__chunk {
 	_Atomic(struct cgc__chunk *) next; /* [atomic] */
 	_Atomic(uint32_t) filled;          /* [atomic] */
 	uint32_t taken;                    /* [consumer] */
+	uint32_t limit;                    /* [init] entries used of the array */
 	struct cgc__entry entries[CGC__CHUNK_ENTRIES];
 };
 
@@ -240,6 +241,12 @@ struct cgc__heap {
 	bool debug, poison;                     /* [init] options */
 	size_t pending_batch;                   /* [init] entries before an owner consumes its queue */
 	size_t suspect_batch;                   /* [init] suspects that wake the detector at least */
+	/* Rare paths made common, for tests (docs/manual.md): */
+	unsigned
+		collect_always; /* [init] a local collection of this generation - 1 at every cgc_new; 0: none */
+	bool eager;             /* [init] the detector never pauses between looks */
+	uint32_t chunk_entries; /* [init] of a queue's chunk */
+	uint32_t yield;         /* [init] one in so many named points yields; 0: none */
 };
 
 extern struct cgc__heap cgc__heap;
@@ -273,6 +280,7 @@ void *cgc__memory_get(size_t bytes, size_t alignment);
 void cgc__memory_put(void *memory, size_t bytes);
 uint64_t cgc__memory_reserved(void);
 void cgc__memory_fail_at(uint64_t call);
+void cgc__memory_fail_count(uint64_t calls);
 
 /* report.c */
 _Noreturn void cgc__report_misuse(const char *function, const void *object, const char *what);

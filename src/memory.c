@@ -9,7 +9,7 @@
 
 static _Atomic(uint64_t) reserved_bytes;
 static _Atomic(uint64_t) call_number;
-static _Atomic(uint64_t) failing_call;
+static _Atomic(uint64_t) failing_call, failing_count = 1;
 
 void *cgc__memory_get(size_t bytes, size_t alignment)
 {
@@ -18,7 +18,9 @@ void *cgc__memory_get(size_t bytes, size_t alignment)
 	if (failing != 0) {
 		/* No order needed: only the number counts. */
 		uint64_t call = atomic_fetch_add_explicit(&call_number, 1, memory_order_relaxed) + 1;
-		if (call == failing)
+		/* No order needed: as above. */
+		if (call >= failing &&
+		    call - failing < atomic_load_explicit(&failing_count, memory_order_relaxed))
 			return NULL;
 	}
 	void *memory = mallocx(bytes, alignment > 16 ? MALLOCX_ALIGN(alignment) : 0);
@@ -48,4 +50,10 @@ void cgc__memory_fail_at(uint64_t call)
 	/* No order needed: set before threads use the library. */
 	atomic_store_explicit(&call_number, 0, memory_order_relaxed);
 	atomic_store_explicit(&failing_call, call, memory_order_relaxed);
+}
+
+void cgc__memory_fail_count(uint64_t calls)
+{
+	/* No order needed: as above. */
+	atomic_store_explicit(&failing_count, calls, memory_order_relaxed);
 }

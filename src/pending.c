@@ -80,11 +80,13 @@ static void look_again(struct cgc__context *self, void *object)
 			cgc__pending_push(self, object, shared);
 			return;
 		}
+		cgc__pause("pending.again_due");
 		/* QUEUED.w: cleared only while the count is not zero; who brings it to zero later queues it anew.
 		 * Nothing is touched afterwards but for the suspect's flag. Pairs: the decrements in count.h. */
 	} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared,
 	                                                (shared & ~CGC__QUEUED) | suspect, memory_order_acq_rel,
 	                                                memory_order_acquire));
+	cgc__pause("pending.again_cleared");
 	if (suspect != 0 && (shared & CGC__SUSPECT) == 0)
 		cgc__count_push_suspect(self, object);
 }
@@ -107,6 +109,7 @@ static void settle_bias(struct cgc__context *self, void *object)
 		return;
 	}
 	if ((shared & CGC__MERGED) == 0) {
+		cgc__pause("pending.revoked");
 		/* No order needed but GRACE: the owner's last store is visible, its section is over. */
 		uint64_t local = cgc__local_count(atomic_load_explicit(&header->local, memory_order_relaxed));
 		uint64_t merged;
@@ -119,6 +122,7 @@ static void settle_bias(struct cgc__context *self, void *object)
 			/* COUNT.w: raise before lowering. Pairs: COUNT.r in window.c. */
 		} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared, merged,
 		                                                memory_order_acq_rel, memory_order_acquire));
+		cgc__pause("pending.revoke_raised");
 		/* COUNT.w: after the raise. Pairs: COUNT.r in window.c. */
 		atomic_store_explicit(&header->local, 0, memory_order_release);
 	}
@@ -132,11 +136,13 @@ static void settle_zero(struct cgc__context *self, void *object, uint64_t word)
 	/* QUEUED.r. Pairs: QUEUED.w in count.c. */
 	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
 	while (cgc__shared_count(word) == 0 && ((shared ^ word) & ~ignored) == 0) {
+		cgc__pause("pending.zero_due");
 		/* DEAD.w: the count was zero for a whole grace period. Acquire: everything done to the object
 		 * before its last decrement. Pairs: the upgrade in weak.c. */
 		if (atomic_compare_exchange_weak_explicit(&header->shared, &shared,
 		                                          (shared | CGC__DEAD) & ~CGC__QUEUED,
 		                                          memory_order_acq_rel, memory_order_acquire)) {
+			cgc__pause("pending.zero_dead");
 			cgc__reclaim_dead(self, object);
 			return;
 		}
@@ -175,6 +181,7 @@ static size_t take_ready(struct cgc__context *context, struct cgc__entry *batch)
 		if (atomic_load_explicit(&queue->popped, memory_order_relaxed) == context->pending_sealed) {
 			/* LENGTH.r: these entries, and what their pushers did before. Pairs: LENGTH.w in queue.c. */
 			context->pending_sealed = atomic_load_explicit(&queue->pushed, memory_order_acquire);
+			cgc__pause("pending.seal_due");
 			context->pending_epoch = cgc__grace_seal();
 		}
 	}
@@ -189,6 +196,7 @@ bool cgc__pending_consume(struct cgc__context *self, struct cgc__context *contex
 	struct cgc__entry batch[BATCH];
 	size_t done = 0, taken;
 	while (done < limit && (taken = take_ready(context, batch)) > 0) {
+		cgc__pause("pending.taken");
 		for (size_t i = 0; i < taken; i++)
 			settle(self, &batch[i]);
 		done += taken;

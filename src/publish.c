@@ -90,6 +90,7 @@ static void publish(struct cgc__context *self, struct cgc__header *header, uint3
 	if (internal + to_shared > CGC__SHARED_LIMIT)
 		cgc__count_saturate(header);
 	cgc__slab_share(slab);
+	cgc__pause("publish.words_written");
 	/* GENERATION.w: header and fields before a window can find it. Pairs: GENERATION.r in window.c. */
 	atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 2, memory_order_release);
 }
@@ -113,6 +114,7 @@ bool cgc__publish_graph(struct cgc__context *self, void *object, uint32_t to_sha
 		header = (struct cgc__header *)(atomic_load_explicit(&header->shared, memory_order_relaxed) &
 		                                ~LISTED);
 	}
+	cgc__pause("publish.listed");
 	for (struct cgc__header *header = graph.first, *next; header != NULL; header = next) {
 		/* No order needed: private. */
 		next = (struct cgc__header *)(atomic_load_explicit(&header->shared, memory_order_relaxed) &
@@ -120,6 +122,7 @@ bool cgc__publish_graph(struct cgc__context *self, void *object, uint32_t to_sha
 		bool is_root = header == cgc__header_of(object);
 		publish(self, header, is_root ? to_shared : 0, is_root ? from_local : 0);
 	}
+	cgc__pause("publish.done");
 	cgc__counter_add(self, CGC__PUBLISHED, graph.count);
 	if (began != 0)
 		cgc__report_stall(self, began, self->callback_ns);

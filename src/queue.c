@@ -15,6 +15,7 @@ static struct cgc__chunk *new_chunk(void)
 	/* No order needed: not reachable yet. */
 	atomic_store_explicit(&chunk->filled, 0, memory_order_relaxed);
 	chunk->taken = 0;
+	chunk->limit = cgc__heap.chunk_entries;
 	return chunk;
 }
 
@@ -24,7 +25,7 @@ bool cgc__queue_push(struct cgc__queue *queue, void *object, uint64_t word)
 	struct cgc__chunk *tail = queue->tail;
 	/* No order needed: only the producer writes it. */
 	uint32_t filled = tail != NULL ? atomic_load_explicit(&tail->filled, memory_order_relaxed) : 0;
-	if (tail == NULL || filled == CGC__CHUNK_ENTRIES) {
+	if (tail == NULL || filled == tail->limit) {
 		struct cgc__chunk *chunk = new_chunk();
 		if (chunk == NULL)
 			return false;
@@ -49,7 +50,7 @@ bool cgc__queue_pop(struct cgc__queue *queue, struct cgc__entry *entry)
 		/* CHUNK.r. Pairs: CHUNK.w in push. */
 		queue->head = atomic_load_explicit(&queue->first, memory_order_acquire);
 	struct cgc__chunk *head = queue->head;
-	if (head != NULL && head->taken == CGC__CHUNK_ENTRIES) {
+	if (head != NULL && head->taken == head->limit) {
 		/* CHUNK.r. Pairs: CHUNK.w in push. */
 		struct cgc__chunk *next = atomic_load_explicit(&head->next, memory_order_acquire);
 		if (next == NULL)

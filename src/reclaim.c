@@ -130,7 +130,9 @@ static void finalize_published(struct cgc__context *self, void *object)
 	/* DEAD.w: alive again. No order needed: made visible by whoever stores it. */
 	uint64_t alive =
 		atomic_fetch_and_explicit(&header->shared, ~CGC__DEAD, memory_order_relaxed) & ~CGC__DEAD;
+	cgc__pause("reclaim.finalizer_due");
 	cgc__reclaim_run(self, type->finalize, object);
+	cgc__pause("reclaim.finalizer_done");
 	/* DEAD.w: nobody but its finalizer could reach it, and its word has not moved, so nobody does now. Pairs: the
 	 * upgrade in weak.c. */
 	if (atomic_compare_exchange_strong_explicit(&header->shared, &alive,
@@ -183,10 +185,12 @@ static void drop_published_child(struct cgc__context *self, void *child)
 			                                                               : CGC__QUEUED;
 		else if (!is_untracked && (next & CGC__QUEUED) == 0)
 			next |= CGC__SUSPECT;
+		cgc__pause("reclaim.child_due");
 		/* COUNT.w, as in cgc__count_shared_down(), DEAD.w, QUEUED.w, SUSPECT.w. Pairs: COUNT.r in window.c,
 		 * the upgrade in weak.c, the queues; itself. */
 	} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared, next, memory_order_acq_rel,
 	                                                memory_order_acquire));
+	cgc__pause("reclaim.child_dropped");
 	uint64_t set = next & ~shared;
 	if ((set & CGC__DEAD) != 0)
 		list_dying(self, header);
@@ -206,6 +210,7 @@ static void drop_children(struct cgc__context *self, void *object, bool is_priva
 			continue;
 		/* UNLINK.w: before the discount. Pairs: the edges read in window.c. */
 		atomic_store_explicit(slot, NULL, memory_order_release);
+		cgc__pause("reclaim.child_unlinked");
 		if (is_private)
 			cgc__reclaim_drop_private_child(self, child);
 		else
@@ -223,8 +228,10 @@ static void give_back(struct cgc__context *self, void *object)
 	if (atomic_load_explicit(&cgc__heap.window_open, memory_order_acquire)) {
 		cgc__pending_push(self, object, CGC__DEAD);
 	} else {
+		cgc__pause("reclaim.give_back_due");
 		/* GONE.w: the last flag out gives the memory back. Pairs: GONE.r in window.c. */
 		uint64_t shared = atomic_fetch_or_explicit(&header->shared, CGC__GONE, memory_order_acq_rel);
+		cgc__pause("reclaim.gone");
 		if ((shared & CGC__SUSPECT) == 0)
 			cgc__slab_give(self, cgc__header_of(object));
 	}
@@ -268,6 +275,7 @@ static void end_published(struct cgc__context *self, struct cgc__header *header,
 		return;
 	}
 	bool had_weak = clear_weak(self, header);
+	cgc__pause("reclaim.weak_cleared");
 	if (wants_finalizer(header, type)) {
 		/* Whoever read a weak reference before it was cleared must still find the object dead. */
 		if (had_weak)

@@ -48,7 +48,23 @@ bool cgc__report_out_of_memory(size_t bytes)
 
 /* ---- options ---------------------------------------------------------------------------------------- */
 
-enum option { DEBUG, POISON, FAIL, THRESHOLD0, THRESHOLD1, THRESHOLD2, ENABLE, PENDING, SUSPECTS, OPTIONS };
+enum option {
+	DEBUG,
+	POISON,
+	FAIL,
+	FAIL_COUNT,
+	THRESHOLD0,
+	THRESHOLD1,
+	THRESHOLD2,
+	ENABLE,
+	PENDING,
+	SUSPECTS,
+	COLLECT,
+	EAGER,
+	CHUNK,
+	YIELD,
+	OPTIONS
+};
 
 static const struct {
 	const char *name;
@@ -57,12 +73,17 @@ static const struct {
 	[DEBUG] = {"debug", 0, 1},
 	[POISON] = {"poison", 0, 1},
 	[FAIL] = {"fail", 0, UINT64_MAX},
+	[FAIL_COUNT] = {"fail_count", 1, UINT64_MAX},
 	[THRESHOLD0] = {"threshold0", 0, UINT32_MAX},
 	[THRESHOLD1] = {"threshold1", 0, UINT32_MAX},
 	[THRESHOLD2] = {"threshold2", 0, UINT32_MAX},
 	[ENABLE] = {"enable", 0, 1},
 	[PENDING] = {"pending", 1, 1 << 20},
 	[SUSPECTS] = {"suspects", 1, 1 << 30},
+	[COLLECT] = {"collect", 0, 2},
+	[EAGER] = {"eager", 0, 1},
+	[CHUNK] = {"chunk", 1, CGC__CHUNK_ENTRIES},
+	[YIELD] = {"yield", 0, UINT32_MAX},
 };
 
 static void set_option(enum option option, uint64_t value)
@@ -77,6 +98,9 @@ static void set_option(enum option option, uint64_t value)
 		break;
 	case FAIL:
 		cgc__memory_fail_at(value);
+		break;
+	case FAIL_COUNT:
+		cgc__memory_fail_count(value);
 		break;
 	case THRESHOLD0:
 	case THRESHOLD1:
@@ -94,6 +118,18 @@ static void set_option(enum option option, uint64_t value)
 		break;
 	case SUSPECTS:
 		cgc__heap.suspect_batch = (size_t)value;
+		break;
+	case COLLECT:
+		cgc__heap.collect_always = (unsigned)value;
+		break;
+	case EAGER:
+		cgc__heap.eager = value != 0;
+		break;
+	case CHUNK:
+		cgc__heap.chunk_entries = (uint32_t)value;
+		break;
+	case YIELD:
+		cgc__heap.yield = (uint32_t)value;
 		break;
 	case OPTIONS:
 		break;

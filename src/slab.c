@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "pause.h"
 #include "slab.h"
 
 /* Returned slabs that one refill looks at. */
@@ -179,6 +180,7 @@ static void collect_remote(struct cgc__slab *slab)
 	/* REMOTE.r: what the freeing threads wrote to the cells. Release: our look at returned_next, before another
 	 * thread that finds the stack empty returns the slab again. Pairs: REMOTE.w in give_remote(). */
 	uint64_t word = atomic_exchange_explicit(&slab->remote, 0, memory_order_acq_rel);
+	cgc__pause("slab.remote_collected");
 	struct cgc__header *first = remote_first(slab, word), *last = first;
 	slab->used -= (uint32_t)(word >> 32);
 	if (first == NULL)
@@ -223,6 +225,7 @@ static void retire_empty(struct cgc__context *self, struct cgc__slab *slab)
 	slab->used = slab->bumped;
 	/* REMOTE.w. Pairs: REMOTE.r in all_cells_remote(). */
 	atomic_store_explicit(&slab->remote, cells, memory_order_release);
+	cgc__pause("slab.retired");
 	return_slab(self, slab);
 }
 
@@ -327,6 +330,7 @@ static void give_remote(struct cgc__slab *slab, struct cgc__header *header)
 	} while (!atomic_compare_exchange_weak_explicit(&slab->remote, &head,
 	                                                remote_word(slab, header, (head >> 32) + 1),
 	                                                memory_order_acq_rel, memory_order_relaxed));
+	cgc__pause("slab.given_remote");
 	/* The slab cannot go away before it is returned: its cell is on the stack, and who empties the stack
 	 * found the slab in `returned`. */
 	if (head == 0)
@@ -422,6 +426,7 @@ static bool try_release(struct cgc__context *context, struct cgc__slab *slab)
 	if (is_over)
 		remove_from_context(context, slab);
 	pthread_mutex_unlock(&context->slabs_lock);
+	cgc__pause("slab.release_decided");
 	if (is_over)
 		give_to_jemalloc(slab);
 	return is_over;
@@ -437,6 +442,7 @@ void cgc__slab_release_retired(void)
 		/* RETURNED.r. Pairs: RETURNED.w in return_slab(). */
 		struct cgc__slab *slab =
 			atomic_exchange_explicit(&context->returned, NULL, memory_order_acquire);
+		cgc__pause("slab.returned_taken");
 		while (slab != NULL) {
 			struct cgc__slab *next = slab->returned_next;
 			if (!try_release(context, slab))

@@ -74,6 +74,7 @@ void *cgc__load_slow(void *object, _Atomic(void *) *slot)
 	cgc__grace_enter();
 	/* PUBLISH.r: what the object held before its address was stored. Pairs: PUBLISH.w in swap(). */
 	void *value = atomic_load_explicit(slot, memory_order_acquire);
+	cgc__pause_fast("slot.load_read");
 	/* Unconditionally, even from zero: whoever unlinked it meanwhile waits for this section. */
 	if (cgc__is_object(value))
 		cgc__count_up(self, cgc__header_of(value));
@@ -100,7 +101,10 @@ void cgc__store_slow(void *object, _Atomic(void *) *slot, void *value)
 	if (cgc__is_object(value) && !counted &&
 	    CGC__KIND(cgc__count_bias(cgc__header_of(value))) != CGC__IMMORTAL)
 		cgc__count_shared_up(cgc__header_of(value));
-	discount(self, swap(slot, value));
+	cgc__pause_fast("slot.store_counted");
+	void *old = swap(slot, value);
+	cgc__pause_fast("slot.store_swapped");
+	discount(self, old);
 	cgc__grace_leave();
 	cgc__pending_poll(self);
 }
@@ -149,6 +153,7 @@ static void *put(struct cgc__context *self, _Atomic(void *) *slot, void *value)
 		old = swap(slot, value);
 	} else {
 		old = swap(slot, value);
+		cgc__pause_fast("slot.put_swapped");
 		move_in_end(self, value, is_local);
 	}
 	return old;
@@ -165,7 +170,9 @@ void cgc__store_consume_slow(void *object, _Atomic(void *) *slot, void *value)
 		cgc__release(old);
 		return;
 	}
-	discount(self, put(self, slot, value));
+	void *old = put(self, slot, value);
+	cgc__pause_fast("slot.consume_swapped");
+	discount(self, old);
 	cgc__grace_leave();
 	cgc__pending_poll(self);
 }
@@ -183,6 +190,7 @@ void *cgc__exchange(void *object, _Atomic(void *) *slot, void *value)
 		return old;
 	}
 	void *old = put(self, slot, value);
+	cgc__pause_fast("slot.exchange_swapped");
 	if (cgc__is_object(old) && CGC__KIND(cgc__count_bias(cgc__header_of(old))) != CGC__IMMORTAL) {
 		struct cgc__header *header = cgc__header_of(old);
 		cgc__grace_stamp(header);
@@ -225,6 +233,7 @@ bool cgc__compare_exchange(void *object, _Atomic(void *) *slot, void *expected, 
 	/* PUBLISH.w, as in swap(). Pairs: PUBLISH.r in cgc__borrow(), cgc__load_slow() and window.c. */
 	bool stored = atomic_compare_exchange_strong_explicit(slot, &found, desired, memory_order_acq_rel,
 	                                                      memory_order_relaxed);
+	cgc__pause_fast("slot.compare_swapped");
 	if (stored)
 		discount(self, expected);
 	else if (counts)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "count.h"
+#include "pause.h"
 
 struct cgc__heap cgc__heap;
 _Thread_local struct cgc__context *cgc__self;
@@ -75,6 +76,7 @@ static int attach(bool is_background)
 		pthread_mutex_unlock(&cgc__heap.threads);
 		return error;
 	}
+	cgc__pause("thread.adopted");
 	urcu_memb_register_thread();
 	cgc__self = context;
 	cgc__private_bias = cgc__heap.debug ? UINT32_MAX : context->private_bias;
@@ -127,6 +129,7 @@ static void detach(struct cgc__context *self)
 	cgc__reclaim_drain(self);
 	cgc__young_collect(self, 1);
 	publish_leftovers(self);
+	cgc__pause("thread.published");
 	/* No order needed: a statistic. */
 	atomic_store_explicit(&self->is_attached, false, memory_order_relaxed);
 	cgc__self = NULL;
@@ -137,6 +140,7 @@ static void detach(struct cgc__context *self)
 	self->pool_next = cgc__heap.pool;
 	cgc__heap.pool = self;
 	pthread_mutex_unlock(&cgc__heap.threads);
+	cgc__pause("thread.pooled");
 	cgc__collector_wake();
 }
 

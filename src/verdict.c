@@ -93,10 +93,13 @@ static bool settle(struct cgc__context *self, struct cgc__window *window)
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		if (attempt > 0)
 			begin_attempt();
+		cgc__pause("verdict.condemned");
 		cgc__grace_wait();
 		if (cgc__report_now() - window->checked > CGC__WINDOW_LIMIT_NS)
 			break;
+		cgc__pause("verdict.second_look_due");
 		save_changed(self, window);
+		cgc__pause("verdict.commit_due");
 		if (commit())
 			return true;
 	}
@@ -151,6 +154,7 @@ static void mark_dead(struct cgc__member *member)
 	struct cgc__header *header = cgc__header_of(member->object);
 	/* DEAD.w before CONDEMNED goes: an upgrade sees one or the other. Pairs: DEAD.r in weak.c. */
 	atomic_fetch_or_explicit(&header->shared, CGC__DEAD | CGC__MERGED, memory_order_acq_rel);
+	cgc__pause("verdict.dead_marked");
 	/* CONDEMNED.w. Pairs: as above. */
 	atomic_fetch_and_explicit(&header->shared, ~(CGC__CONDEMNED | CGC__HAS_WEAK), memory_order_release);
 	/* No order needed: nobody compares it any more. */
@@ -183,8 +187,10 @@ static void end_of_the_dead(struct cgc__context *self, struct cgc__window *windo
                             struct cgc__verdict_result *result)
 {
 	bool kept_weak = false;
+	cgc__pause("verdict.committed");
 	size_t kept = keep_for_finalizers(window);
 	struct cgc_weak *calls = detach_weak(window, &kept_weak);
+	cgc__pause("verdict.weak_detached");
 	if (kept_weak)
 		cgc__grace_wait(); /* who found a kept object by a weak reference must still read CONDEMNED */
 	/* Compact the dead: they are all this needs. */
@@ -197,6 +203,7 @@ static void end_of_the_dead(struct cgc__context *self, struct cgc__window *windo
 	for (uint32_t i = 0; i < window->member_count; i++)
 		if (window->members[i].is_kept && window->members[i].is_condemned)
 			clear_condemned(&window->members[i]);
+	cgc__pause("verdict.dead_all");
 	cgc__window_close(window);
 	for (uint32_t i = 0; i < window->member_count; i++)
 		if (!window->members[i].is_live || window->members[i].is_kept)
@@ -212,6 +219,7 @@ static void end_of_the_dead(struct cgc__context *self, struct cgc__window *windo
 			cgc__reclaim_condemned(self, window->members[i].object);
 		}
 	}
+	cgc__pause("verdict.finalized");
 	for (size_t i = 0; i < dead; i++)
 		if (window->members[i].is_kept)
 			cgc__release(window->members[i].object);

@@ -111,6 +111,7 @@ struct cgc_weak *cgc_weak_new(void *object, cgc_weak_callback *callback, void *a
 		weak->next = *bucket;
 		*bucket = weak;
 		stripe->cell_count++;
+		cgc__pause("weak.entered");
 		/* HAS_WEAK.w: whoever kills the object later looks for cells. Pairs: HAS_WEAK.r in reclaim.c. */
 		atomic_fetch_or_explicit(&cgc__header_of(object)->shared, CGC__HAS_WEAK, memory_order_acq_rel);
 	}
@@ -131,6 +132,7 @@ static bool upgrade(struct cgc__header *header)
 		if ((shared & CGC__CONDEMNED) != 0) {
 			/* VERDICT.r. Pairs: VERDICT.w in verdict.c. */
 			uint64_t verdict = atomic_load_explicit(&cgc__verdict, memory_order_acquire);
+			cgc__pause("weak.verdict_read");
 			if (CGC__VERDICT_STATE(verdict) == CGC__VERDICT_COMMITTED) {
 				/* Still condemned after the verdict: it is dead. Cleared: saved before it. */
 				/* DEAD.r. Pairs: verdict.c clears the flag of the saved before VERDICT.w. */
@@ -148,6 +150,7 @@ static bool upgrade(struct cgc__header *header)
 			                                             memory_order_acquire))
 				continue;
 		}
+		cgc__pause("weak.upgrade_due");
 		/* UPGRADE.w: acquire, for the object's contents. Pairs: DEAD.w, whichever comes first. */
 		if (atomic_compare_exchange_weak_explicit(&header->shared, &shared, shared + CGC__SHARED_RETAIN,
 		                                          memory_order_acq_rel, memory_order_acquire))
@@ -162,6 +165,7 @@ void *cgc_weak_load(struct cgc_weak *weak)
 	cgc__grace_enter();
 	/* WEAK.r: in a section, so the object's memory stays. Pairs: WEAK.w in cgc__weak_detach(). */
 	void *object = atomic_load_explicit(&weak->target, memory_order_acquire);
+	cgc__pause("weak.target_read");
 	if (object != NULL && !upgrade(cgc__header_of(object)))
 		object = NULL;
 	cgc__grace_leave();

@@ -64,8 +64,10 @@ static uint32_t enter(struct cgc__window *window, void *object)
 	*member = (struct cgc__member){.object = object};
 	/* COUNT.r: acquire, so that slots read later are not older than these. Pairs: COUNT.w in count.h. */
 	member->local = atomic_load_explicit(&header->local, memory_order_acquire);
+	cgc__pause("window.local_read");
 	/* COUNT.r. Pairs: COUNT.w in count.h, pending.c and reclaim.c. */
 	member->shared = atomic_load_explicit(&header->shared, memory_order_acquire);
+	cgc__pause("window.words_read");
 	*map_entry(object) = (uint32_t)++window->member_count;
 	return (uint32_t)window->member_count - 1;
 }
@@ -169,6 +171,7 @@ static void copy_edges(struct cgc__window *window, uint32_t index, bool whole)
 		void *target = atomic_load_explicit(slot, memory_order_acquire);
 		if (!cgc__is_object(target))
 			continue;
+		cgc__pause("window.slot_read");
 		uint32_t found = cgc__window_find(target);
 		if (found == UINT32_MAX) {
 			if (whole)
@@ -180,6 +183,7 @@ static void copy_edges(struct cgc__window *window, uint32_t index, bool whole)
 			if (atomic_load_explicit(slot, memory_order_acquire) != target)
 				continue;
 		}
+		cgc__pause("window.edge_read");
 		add_edge(window, found);
 	}
 }
@@ -194,6 +198,7 @@ static void take_suspects(struct cgc__window *window, struct cgc__context *self,
 		 * thread still saw the flag is seen by the copy. Pairs: SUSPECT.r in count.h, GONE.w in reclaim.c. */
 		uint64_t shared =
 			atomic_fetch_and_explicit(&header->shared, ~CGC__SUSPECT, memory_order_acq_rel);
+		cgc__pause("window.suspect_taken");
 		if ((shared & CGC__GONE) != 0) {
 			cgc__slab_give(self, header);
 		} else if ((shared & CGC__DEAD) == 0 && !window->failed) {
@@ -217,18 +222,23 @@ void cgc__window_open(struct cgc__context *self, struct cgc__window *window, boo
 	/* WINDOW.w: before the grace period; who gives memory back in a section that began later sees it, who began
 	 * earlier is done when it ends. Pairs: WINDOW.r in reclaim.c. */
 	atomic_store_explicit(&cgc__heap.window_open, true, memory_order_release);
+	cgc__pause("window.opened");
 	cgc__grace_wait();
+	cgc__pause("window.memory_kept");
 	/* Memory stays from here on, so a suspect that dies between the two grace periods can still be looked at. */
 	/* CONTEXT.r. Pairs: CONTEXT.w in thread.c. */
 	struct cgc__context *context = atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
 	for (; context != NULL; context = context->next)
 		take_suspects(window, self, context);
+	cgc__pause("window.suspects_taken");
 	cgc__grace_wait();
+	cgc__pause("window.copy_due");
 	window->checked = cgc__report_now();
 	size_t suspects = window->member_count;
 	if (whole) {
 		window->member_count = 0;
 		enter_whole(self, window);
+		cgc__pause("window.all_words_read");
 		for (size_t i = 0; i < window->member_count && !window->failed; i++) {
 			copy_edges(window, (uint32_t)i, true);
 			tick(window, i);
@@ -249,6 +259,7 @@ void cgc__window_open(struct cgc__context *self, struct cgc__window *window, boo
 
 void cgc__window_close(struct cgc__window *window)
 {
+	cgc__pause("window.close_due");
 	for (size_t i = 0; i < window->member_count; i++)
 		*map_entry(window->members[i].object) = 0;
 	/* No order needed: memory that goes back late is only late. */

@@ -239,6 +239,7 @@ static void kill(struct cgc__context *self, struct set *set, size_t dead)
 				cgc__reclaim_drop_private_child(self, child);
 		}
 	}
+	cgc__pause("young.children_dropped");
 	for (size_t i = 0; i < dead; i++) {
 		cgc__slab_give(self, cgc__header_of(objects[i]));
 	}
@@ -286,6 +287,7 @@ long cgc__young_collect(struct cgc__context *self, int generation)
 			self->collecting = false;
 			return 0;
 		}
+		cgc__pause("young.gathered");
 		subtract_internal(self, &set);
 		propagate(self, &set);
 		dead = partition(&set);
@@ -300,7 +302,9 @@ long cgc__young_collect(struct cgc__context *self, int generation)
 			break;
 		condemned += dead;
 	}
+	cgc__pause("young.decided");
 	age(self, &set, dead, generation);
+	cgc__pause("young.aged");
 	kill(self, &set, dead);
 	if (generation == 1)
 		empty_elder(self);
@@ -325,6 +329,9 @@ void cgc__young_collect_due(struct cgc__context *self)
 	uint64_t began = cgc__report_now(), callbacks = self->callback_ns;
 	/* No order needed: a setting. */
 	unsigned limit = atomic_load_explicit(&cgc__heap.threshold[1], memory_order_relaxed);
-	cgc__young_collect(self, self->young_count[1] >= limit && limit != 0 ? 1 : 0);
+	int generation = self->young_count[1] >= limit && limit != 0 ? 1 : 0;
+	if (cgc__heap.collect_always != 0)
+		generation = (int)cgc__heap.collect_always - 1;
+	cgc__young_collect(self, generation);
 	cgc__report_stall(self, began, callbacks);
 }

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Runs the test programs (or, with --stress, the stress programs) of one build directory:
+# Runs the test programs (or the stress programs, or the interleaving tests) of one build directory:
 #
-#     tests/run.sh [--stress] build/release
+#     tests/run.sh [--stress|--interleave] build/release
 #
 # A crash, a timeout, a sanitizer report in any process and a program that ran no test each count as one
 # failure. The last line is "N passed, N failed". Output is kept in BUILD/log/.
@@ -11,13 +11,14 @@
 # programs.
 set -u
 
-stress=false
-if [ "${1-}" = --stress ]; then
-	stress=true
-	shift
-fi
+stress=false interleave=false
+case ${1-} in
+--stress) stress=true ;;
+--interleave) interleave=true ;;
+esac
+! $stress && ! $interleave || shift
 if [ $# != 1 ] || [ ! -d "$1" ]; then
-	echo "usage: tests/run.sh [--stress] BUILD_DIRECTORY" >&2
+	echo "usage: tests/run.sh [--stress|--interleave] BUILD_DIRECTORY" >&2
 	exit 1
 fi
 build=${1%/}
@@ -140,6 +141,11 @@ if $stress; then
 	for source in stress/stress_*.c; do
 		name=$(basename "$source" .c)
 		run stress "$name" "$build/stress/$name"
+	done
+elif $interleave; then
+	for source in tests/interleave/test_*.c; do
+		name=$(basename "$source" .c)
+		run cmocka "$name" "$build/interleave/$name"
 	done
 else
 	for source in tests/test_*.c; do
