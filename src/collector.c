@@ -357,9 +357,15 @@ static void set_defaults(void)
 	cgc__slab_start();
 }
 
+bool cgc__collector_is_running(void)
+{
+	return collector.running;
+}
+
 int cgc_start(const char *options)
 {
 	int error;
+	cgc__thread_refuse_child("cgc_start");
 	if (cgc__self != NULL && (cgc__grace_in_section() || is_background || cgc__self->in_callback > 0))
 		cgc__report_misuse("cgc_start", NULL,
 		                   "inside a read section or a callback: the library runs already");
@@ -421,6 +427,7 @@ long cgc_collect(int generation)
 size_t cgc_stop(void)
 {
 	struct cgc_stats stats;
+	cgc__thread_refuse_child("cgc_stop");
 	if (cgc__grace_in_section() || is_background || (cgc__self != NULL && cgc__self->in_callback > 0))
 		cgc__report_misuse("cgc_stop", NULL,
 		                   "inside a read section or a callback: it would wait for itself");

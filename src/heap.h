@@ -256,6 +256,7 @@ extern _Thread_local struct cgc__context *cgc__self __attribute__((tls_model("in
 struct cgc__context *cgc__thread_attach_slow(void);
 int cgc__thread_attach_background(void);
 void cgc__thread_detach(void);
+void cgc__thread_refuse_child(const char *function);
 
 static inline struct cgc__context *cgc__thread_self(void)
 {
@@ -384,6 +385,7 @@ void cgc__weak_call(struct cgc__context *self, struct cgc_weak *list);
 void cgc__collector_wake(void);
 void cgc__collector_wake_if_idle(void);
 bool cgc__collector_is_self(void);
+bool cgc__collector_is_running(void);
 void cgc__collector_stats(struct cgc_stats *stats);
 void cgc__collector_whole_due(void);
 void cgc__collector_pace(void);

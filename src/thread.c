@@ -15,8 +15,9 @@ _Thread_local uint32_t cgc__private_bias = UINT32_MAX; /* of no object: ids end 
 static _Thread_local bool was_detached;                /* by cgc_thread_detach(): debug mode minds */
 
 static pthread_key_t exit_key;
-static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
-static int exit_key_error;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int once_error;
+static bool was_forked; /* written in the child of a fork only, where there is one thread */
 
 static void detach(struct cgc__context *self);
 
@@ -26,9 +27,32 @@ static void at_thread_exit(void *context)
 		detach(context);
 }
 
-static void make_exit_key(void)
+/* In the child there is neither a background thread nor, for liburcu, an end of the sections of the threads that are
+ * gone: nothing that waits for a grace period would ever die, and a lock may be held by nobody. So every use is
+ * refused; without a context none goes past the entrance. */
+static void after_fork(void)
 {
-	exit_key_error = pthread_key_create(&exit_key, at_thread_exit);
+	if (!cgc__collector_is_running())
+		return;
+	was_forked = true;
+	cgc__self = NULL;
+	cgc__private_bias = UINT32_MAX;
+}
+
+void cgc__thread_refuse_child(const char *function)
+{
+	if (__builtin_expect(was_forked, 0))
+		cgc__report_misuse(
+			function, NULL,
+			"used in a forked child: the background thread does not exist here: exec, or fork "
+			"before the first use");
+}
+
+static void begin_once(void)
+{
+	once_error = pthread_key_create(&exit_key, at_thread_exit);
+	if (once_error == 0)
+		once_error = pthread_atfork(NULL, NULL, after_fork);
 }
 
 /* heap.threads is locked. */
@@ -53,12 +77,13 @@ static int attach(bool is_background)
 {
 	if (cgc__self != NULL)
 		return 0;
+	cgc__thread_refuse_child("cgc_thread_attach");
 	int error = is_background ? 0 : cgc_start(NULL);
 	if (error != 0 && error != EALREADY)
 		return error;
-	pthread_once(&exit_key_once, make_exit_key);
-	if (exit_key_error != 0)
-		return exit_key_error;
+	pthread_once(&once, begin_once);
+	if (once_error != 0)
+		return once_error;
 	pthread_mutex_lock(&cgc__heap.threads);
 	struct cgc__context *context = cgc__heap.pool;
 	if (context != NULL)

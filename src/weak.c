@@ -186,6 +186,7 @@ void cgc_weak_free(struct cgc_weak *weak)
 {
 	if (weak == NULL)
 		return;
+	cgc__thread_refuse_child("cgc_weak_free");
 	struct stripe *stripe = &stripes[weak->stripe];
 	pthread_mutex_lock(&stripe->lock);
 	bool later = weak->state == CALLING; /* in a list of dead ones: who calls them frees it */

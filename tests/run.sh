@@ -16,7 +16,9 @@ case ${1-} in
 --stress) stress=true ;;
 --interleave) interleave=true ;;
 esac
-! $stress && ! $interleave || shift
+if $stress || $interleave; then
+	shift
+fi
 if [ $# != 1 ] || [ ! -d "$1" ]; then
 	echo "usage: tests/run.sh [--stress|--interleave] BUILD_DIRECTORY" >&2
 	exit 1
