@@ -117,7 +117,7 @@ $(TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libcgc.a
 
 $(INTERLEAVE): $(B)/interleave/%: $(B)/obj/tests/interleave/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(LINK) $^ -o $@ -lcmocka $(LIBS)
+	$(call say,LINK,$@)$(LINK) $^ -o $@ -lcmocka $(LIBS) -lm
 
 $(STRESS): $(B)/stress/%: $(B)/obj/stress/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)

@@ -312,8 +312,9 @@ struct cgc_stats {
 	uint64_t windows;         /* looks of the detector, whole or partial */
 	uint64_t windows_aborted; /* because of time, memory or a weak upgrade */
 	uint64_t grace_periods;
-	uint64_t yields;  /* of threads that took memory while the heap had outgrown the detector */
-	uint64_t threads; /* attached now */
+	uint64_t yields;            /* of threads that took memory while the heap had outgrown the detector */
+	uint64_t paced_nanoseconds; /* that they waited, where yielding was not enough */
+	uint64_t threads;           /* attached now */
 	uint64_t longest_stall_nanoseconds; /* longest slow path of any call of a mutator, without user
 	                                       callbacks and explicit collections */
 };

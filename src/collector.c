@@ -5,7 +5,6 @@
  * cgc_collect(2).
  */
 #include <errno.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,8 +15,6 @@
 #define BUSY_WAIT_NS UINT64_C(1000000)   /* between rounds while queues hold something */
 #define IDLE_WAIT_NS UINT64_C(100000000) /* otherwise, unless woken */
 #define LOOK_NS UINT64_C(100000000)      /* suspects wait no longer than this, if looks are cheap */
-#define WHOLE_BYTES UINT64_C(67108864)   /* growth of the heap that asks for a look at the whole */
-#define PACE_BYTES UINT64_C(134217728)   /* growth between two looks that is nobody's business */
 #define SETTLE_ROUNDS 100                /* grace periods that cgc_collect(2) gives busy queues */
 
 /* A thread in cgc_collect(2), on its own stack. */
@@ -39,10 +36,7 @@ static struct {
 	/* The background thread's own: */
 	struct cgc__window window;
 	uint64_t not_before; /* time of the next automatic look */
-	uint64_t bytes_after_whole;
-	_Atomic(uint64_t) collections, candidates, collected, resurrected, nanoseconds, windows, aborted,
-		yields;
-	_Atomic(uint64_t) pace_limit; /* reserved bytes */
+	_Atomic(uint64_t) collections, candidates, collected, resurrected, nanoseconds, windows, aborted;
 } collector = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
 
 static _Thread_local bool is_background;
@@ -94,47 +88,6 @@ static struct cgc__context *all_contexts(void)
 {
 	/* CONTEXT.r. Pairs: CONTEXT.w in thread.c. */
 	return atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
-}
-
-/* A thread that needs another slab while the heap has grown to twice what the last look left gives its processor
- * away once, so that with more busy threads than processors the detector gets its share. It waits for nothing. */
-void cgc__collector_pace(void)
-{
-	/* No order needed: numbers that pace. */
-	if (__builtin_expect(cgc__memory_reserved() <=
-	                             atomic_load_explicit(&collector.pace_limit, memory_order_relaxed),
-	                     1))
-		return;
-	if (is_background || cgc__grace_in_section())
-		return;
-	add(&collector.yields, 1);
-	sched_yield();
-}
-
-struct heap_size {
-	uint64_t objects, bytes;
-};
-
-static struct heap_size measure_heap(void)
-{
-	struct heap_size size = {0};
-	uint64_t made = 0;
-	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
-		cgc__slab_sum(context, &made, &size.objects, &size.bytes);
-	return size;
-}
-
-/* After a look that began with a heap of that size and freed so many objects: what has been allocated meanwhile may
- * be garbage for the most part, so it does not count. */
-static void set_pace(struct heap_size began, uint64_t freed)
-{
-	uint64_t reserved = cgc__memory_reserved(), now = measure_heap().bytes;
-	uint64_t gone = began.objects > 0 ? freed * (began.bytes / began.objects) : 0;
-	uint64_t kept = began.bytes > gone ? began.bytes - gone : 0;
-	/* What is free inside of slabs does not count either: it is used first. */
-	uint64_t unused = reserved > now ? reserved - now : 0;
-	/* No order needed: a number that paces. */
-	atomic_store_explicit(&collector.pace_limit, unused + 2 * kept + PACE_BYTES, memory_order_relaxed);
 }
 
 static uint64_t pending_entries(void)
@@ -223,7 +176,7 @@ static long collect(struct cgc__context *self, bool whole)
 	uint64_t began = cgc__report_now(), callbacks = self->callback_ns, by_count = self->freed_condemned;
 	size_t freed = 0, kept = 0, freed_kept = 0, candidates = 0;
 	int rounds = 0;
-	struct heap_size size = measure_heap();
+	uint64_t bytes = cgc__pace_measure(), ended = self->ended_bytes;
 	struct cgc__verdict_result result;
 	do {
 		result = look(self, whole);
@@ -248,9 +201,8 @@ static long collect(struct cgc__context *self, bool whole)
 	else if (found * 4 < candidates)
 		pause = took;
 	collector.not_before = cgc__report_now() + (pause > LOOK_NS / 8 ? pause : LOOK_NS / 8);
-	if (whole)
-		collector.bytes_after_whole = measure_heap().bytes;
-	set_pace(size, found);
+	if (!result.aborted)
+		cgc__pace_renew(bytes, self->ended_bytes - ended);
 	return (long)(freed + by_count);
 }
 
@@ -287,14 +239,17 @@ static bool serve(struct cgc__context *self)
 static void look_if_due(struct cgc__context *self)
 {
 	/* No order needed: a setting. */
-	if (!atomic_load_explicit(&cgc__heap.is_enabled, memory_order_relaxed) ||
-	    (cgc__report_now() < collector.not_before && !cgc__heap.eager))
+	bool is_enabled = atomic_load_explicit(&cgc__heap.is_enabled, memory_order_relaxed);
+	bool is_pressed = cgc__pace_is_pressed();
+	if (!is_enabled && is_pressed)
+		cgc__pace_renew(cgc__pace_measure(), 0); /* garbage is the program's own business now */
+	if (!is_enabled || (cgc__report_now() < collector.not_before && !cgc__heap.eager && !is_pressed))
 		return;
 	/* No order needed: requests. */
 	bool whole = atomic_load_explicit(&collector.whole_due, memory_order_relaxed) ||
 	             /* No order needed: a request. */
 	             atomic_load_explicit(&cgc__heap.lost_entry, memory_order_relaxed) ||
-	             measure_heap().bytes > 2 * collector.bytes_after_whole + WHOLE_BYTES;
+	             cgc__pace_is_look_due();
 	if (whole || suspect_entries() > 0)
 		collect(self, whole);
 }
@@ -352,6 +307,7 @@ static void set_defaults(void)
 	cgc__heap.eager = false;
 	cgc__heap.chunk_entries = CGC__CHUNK_ENTRIES;
 	cgc__heap.yield = 0;
+	cgc__heap.limit = 0;
 	cgc__memory_fail_at(0);
 	cgc__memory_fail_count(1);
 	cgc__slab_start();
@@ -385,8 +341,7 @@ int cgc_start(const char *options)
 		atomic_store_explicit(&collector.stopping, false, memory_order_relaxed);
 		/* No order needed: as above. */
 		atomic_store_explicit(&collector.woken, false, memory_order_relaxed);
-		collector.bytes_after_whole = measure_heap().bytes;
-		set_pace(measure_heap(), 0);
+		cgc__pace_renew(cgc__pace_measure(), 0);
 		error = pthread_create(&collector.thread, NULL, run, NULL);
 	}
 	collector.running = error == 0;
@@ -466,6 +421,6 @@ void cgc__collector_stats(struct cgc_stats *stats)
 	};
 	stats->windows = read_counter(&collector.windows);
 	stats->windows_aborted = read_counter(&collector.aborted);
-	stats->yields = read_counter(&collector.yields);
+	cgc__pace_stats(stats);
 	stats->grace_periods = read_counter(&cgc__grace_done) - 8;
 }

@@ -194,6 +194,7 @@ struct cgc__context {
 	uint64_t callback_ns;     /* [owner] time spent in them */
 	uint64_t freed_tracked;   /* [owner] objects of cyclic types destroyed by this thread */
 	uint64_t freed_condemned; /* [owner] those of them that died by count, but condemned before */
+	uint64_t ended_bytes;     /* [owner] of published objects destroyed by this thread */
 
 	struct cgc__slab *current[CGC__CLASS_COUNT]; /* [owner] */
 	struct cgc__slab *partial[CGC__CLASS_COUNT]; /* [owner] */
@@ -239,8 +240,9 @@ struct cgc__heap {
 	_Atomic(uint64_t) promoted;             /* [atomic] survivors of 1 since then */
 	_Atomic(uint64_t) long_lived;           /* [atomic] survivors of that window */
 	bool debug, poison;                     /* [init] options */
-	size_t pending_batch;                   /* [init] entries before an owner consumes its queue */
-	size_t suspect_batch;                   /* [init] suspects that wake the detector at least */
+	uint64_t limit;       /* [init] bytes beyond which there is none for objects; 0: none */
+	size_t pending_batch; /* [init] entries before an owner consumes its queue */
+	size_t suspect_batch; /* [init] suspects that wake the detector at least */
 	/* Rare paths made common, for tests (docs/manual.md): */
 	unsigned
 		collect_always; /* [init] a local collection of this generation - 1 at every cgc_new; 0: none */
@@ -290,6 +292,14 @@ int cgc__report_read_options(const char *text);
 uint64_t cgc__report_now(void);
 void cgc__report_stall(struct cgc__context *self, uint64_t began, uint64_t callbacks);
 bool cgc__report_out_of_memory(size_t bytes);
+
+/* pace.c */
+uint64_t cgc__pace_measure(void);
+void cgc__pace_take(size_t bytes);
+void cgc__pace_renew(uint64_t began, uint64_t ended);
+bool cgc__pace_is_pressed(void);
+bool cgc__pace_is_look_due(void);
+void cgc__pace_stats(struct cgc_stats *stats);
 
 /* leaks.c */
 void cgc__leaks_print(void);
@@ -388,6 +398,5 @@ bool cgc__collector_is_self(void);
 bool cgc__collector_is_running(void);
 void cgc__collector_stats(struct cgc_stats *stats);
 void cgc__collector_whole_due(void);
-void cgc__collector_pace(void);
 
 #endif

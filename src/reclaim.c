@@ -295,6 +295,7 @@ static void end_published(struct cgc__context *self, struct cgc__header *header,
 			self->freed_condemned++;
 	}
 	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
+	self->ended_bytes += cgc__reclaim_bytes(object);
 	if (had_weak)
 		cgc__pending_push(self, object, CGC__DEAD);
 	else
@@ -312,6 +313,7 @@ void cgc__reclaim_condemned(struct cgc__context *self, void *object)
 	drop_children(self, object, false);
 	set_flag(header, CGC__DESTROYED);
 	cgc__counter_add(self, CGC__DIED_BY_DETECTOR, 1);
+	self->ended_bytes += cgc__reclaim_bytes(object);
 	cgc__pending_push(self, object, CGC__DEAD);
 }
 

@@ -59,6 +59,7 @@ enum option {
 	ENABLE,
 	PENDING,
 	SUSPECTS,
+	LIMIT,
 	COLLECT,
 	EAGER,
 	CHUNK,
@@ -80,6 +81,7 @@ static const struct {
 	[ENABLE] = {"enable", 0, 1},
 	[PENDING] = {"pending", 1, 1 << 20},
 	[SUSPECTS] = {"suspects", 1, 1 << 30},
+	[LIMIT] = {"limit", 0, UINT64_MAX},
 	[COLLECT] = {"collect", 0, 2},
 	[EAGER] = {"eager", 0, 1},
 	[CHUNK] = {"chunk", 1, CGC__CHUNK_ENTRIES},
@@ -118,6 +120,9 @@ static void set_option(enum option option, uint64_t value)
 		break;
 	case SUSPECTS:
 		cgc__heap.suspect_batch = (size_t)value;
+		break;
+	case LIMIT:
+		cgc__heap.limit = value;
 		break;
 	case COLLECT:
 		cgc__heap.collect_always = (unsigned)value;
