@@ -295,7 +295,7 @@ bool cgc__report_out_of_memory(size_t bytes);
 
 /* pace.c */
 uint64_t cgc__pace_measure(void);
-void cgc__pace_take(size_t bytes);
+void cgc__pace_take(struct cgc__context *self, size_t bytes);
 void cgc__pace_renew(uint64_t began, uint64_t ended);
 bool cgc__pace_is_pressed(void);
 bool cgc__pace_is_look_due(void);

@@ -80,7 +80,7 @@ static uint64_t wait_for(uint64_t live, uint64_t limit, size_t bytes)
 }
 
 /* Before a thread takes so many bytes. */
-void cgc__pace_take(size_t bytes)
+void cgc__pace_take(struct cgc__context *self, size_t bytes)
 {
 	uint64_t live;
 	/* No order needed: a number that paces. */
@@ -104,6 +104,7 @@ void cgc__pace_take(size_t bytes)
 		;
 	pthread_mutex_unlock(&lock);
 	add(&waited_ns, cgc__report_now() - began);
+	cgc__report_stall(self, began, self->callback_ns);
 }
 
 /* After a look that began with so many bytes in objects and ended so many. What has been allocated meanwhile may be

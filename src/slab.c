@@ -271,16 +271,17 @@ static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 		self->current[size_class] = NULL;
 		cgc__slab_set_holds(slab, CGC__HOLD_CURRENT, 0);
 	}
-	uint64_t began = cgc__report_now();
-	cgc__pace_take(CGC__SLAB_BYTES);
+	cgc__pace_take(self, CGC__SLAB_BYTES);
 	slab = self->partial[size_class];
-	if (slab != NULL)
+	if (slab != NULL) {
 		remove_partial(self, slab);
-	else
+	} else {
+		uint64_t began = cgc__report_now();
 		slab = new_slab(self, size_class, cgc__slab_class_bytes[size_class]);
-	cgc__report_stall(self, began, self->callback_ns);
-	if (slab == NULL)
-		return NULL;
+		cgc__report_stall(self, began, self->callback_ns);
+		if (slab == NULL)
+			return NULL;
+	}
 	cgc__slab_set_holds(slab, 0, CGC__HOLD_CURRENT);
 	self->current[size_class] = slab;
 	return slab;
@@ -288,8 +289,8 @@ static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 
 static struct cgc__header *take_large(struct cgc__context *self, size_t cell_bytes)
 {
+	cgc__pace_take(self, cell_bytes);
 	uint64_t began = cgc__report_now();
-	cgc__pace_take(cell_bytes);
 	struct cgc__slab *slab = new_slab(self, CGC__CLASS_LARGE, cell_bytes);
 	cgc__report_stall(self, began, self->callback_ns);
 	if (slab == NULL)
