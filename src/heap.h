@@ -151,7 +151,7 @@ struct cgc__chunk {
 	_Atomic(uint32_t) filled;          /* [atomic] */
 	uint32_t taken;                    /* [consumer] */
 	uint32_t limit;                    /* [init] entries used of the array */
-	struct cgc__entry entries[CGC__CHUNK_ENTRIES];
+	struct cgc__entry entries[];
 };
 
 struct cgc__queue {

@@ -11,9 +11,8 @@
  * So n threads that make nothing but garbage, and a detector that does not run for the time t, leave
  * x <= (4 n * t / 1 ms * 64 KiB / limit)^(1/4): it takes sixteen times as long to get twice as far. A bound that no
  * time moves is the option `limit`: beyond it there is no memory for objects (queues and the detector's arrays still
- * get theirs, to free some), and from half of it on threads wait as
- * above, with x = (bytes in objects - limit / 2) / (limit - bytes in objects). Threads in read sections never wait,
- * because a section that waits holds up all deaths.
+ * get theirs, to free some), and from half of it on threads wait as above, with x = (reserved bytes - limit / 2) /
+ * (limit - reserved bytes). Threads in read sections never wait, because a section that waits holds up all deaths.
  */
 #define _GNU_SOURCE /* pthread_cond_clockwait */
 #include <sched.h>
@@ -24,6 +23,7 @@
 
 #define FREE_GROWTH UINT64_C(134217728) /* between two looks, nobody's business */
 #define LONGEST_WAIT_NS UINT64_C(1000000000)
+#define SLICE_NS UINT64_C(2000000)
 #define UNIT ((double)65536)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -49,12 +49,18 @@ uint64_t cgc__pace_measure(void)
 	return bytes;
 }
 
+/* Under a hard limit, what matters is all that was taken. */
+static uint64_t bytes_used(void)
+{
+	return cgc__heap.limit != 0 ? cgc__memory_reserved() : cgc__pace_measure();
+}
+
 /* The sum is only made when it may be beyond. */
 static bool is_beyond(_Atomic(uint64_t) *some_limit)
 {
 	/* No order needed: a number that paces. */
 	uint64_t limit = atomic_load_explicit(some_limit, memory_order_relaxed);
-	return cgc__memory_reserved() > limit && cgc__pace_measure() > limit;
+	return cgc__memory_reserved() > limit && bytes_used() > limit;
 }
 
 /* Beyond the limit: threads wait, and a look is due whatever the detector's pause. */
@@ -69,26 +75,45 @@ bool cgc__pace_is_look_due(void)
 	return is_beyond(&look_limit);
 }
 
-static uint64_t wait_for(uint64_t live, uint64_t limit, size_t bytes)
+static uint64_t wait_for(uint64_t used, uint64_t limit, size_t bytes)
 {
-	double room = (double)limit, hard = (double)cgc__heap.limit - (double)live;
+	double room = (double)limit, hard = (double)cgc__heap.limit - (double)used;
 	if (cgc__heap.limit != 0 && hard < room)
 		room = hard > 1 ? hard : 1;
-	double x = (double)(live - limit) / room;
+	double x = (double)(used - limit) / room;
 	double wait = 1e6 * x * x * x * ((double)bytes / UNIT);
 	return wait < (double)LONGEST_WAIT_NS ? (uint64_t)wait : LONGEST_WAIT_NS;
+}
+
+static bool fits(size_t bytes)
+{
+	return cgc__heap.limit == 0 || cgc__memory_reserved() + bytes <= cgc__heap.limit;
+}
+
+/* Until that time or the end of a look; if there is no memory at all until then, until there is. */
+static void wait_until(uint64_t end, size_t bytes)
+{
+	pthread_mutex_lock(&lock);
+	uint64_t seen = renewals;
+	for (uint64_t now; (renewals == seen || !fits(bytes)) && (now = cgc__report_now()) < end;) {
+		/* What others give back between two looks wakes nobody. */
+		uint64_t slice = !fits(bytes) && now + SLICE_NS < end ? now + SLICE_NS : end;
+		struct timespec until = {(time_t)(slice / 1000000000u), (long)(slice % 1000000000u)};
+		pthread_cond_clockwait(&renewed, &lock, CLOCK_MONOTONIC, &until);
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 /* Before a thread takes so many bytes. */
 void cgc__pace_take(struct cgc__context *self, size_t bytes)
 {
-	uint64_t live;
+	uint64_t used;
 	/* No order needed: a number that paces. */
 	uint64_t limit = atomic_load_explicit(&pace_limit, memory_order_relaxed);
 	if (__builtin_expect(cgc__memory_reserved() <= limit, 1) || cgc__collector_is_self() ||
-	    cgc__grace_in_section() || (live = cgc__pace_measure()) <= limit)
+	    cgc__grace_in_section() || (used = bytes_used()) <= limit)
 		return;
-	uint64_t wait = wait_for(live, limit, bytes);
+	uint64_t wait = wait_for(used, limit, bytes);
 	cgc__collector_wake();
 	add(&yields, 1);
 	if (wait < 50000) { /* shorter than it takes to fall asleep and wake up */
@@ -96,13 +121,8 @@ void cgc__pace_take(struct cgc__context *self, size_t bytes)
 		return;
 	}
 	cgc__pause("pace.wait_due");
-	uint64_t began = cgc__report_now(), end = began + wait;
-	struct timespec until = {(time_t)(end / 1000000000u), (long)(end % 1000000000u)};
-	pthread_mutex_lock(&lock);
-	uint64_t seen = renewals;
-	while (renewals == seen && pthread_cond_clockwait(&renewed, &lock, CLOCK_MONOTONIC, &until) == 0)
-		;
-	pthread_mutex_unlock(&lock);
+	uint64_t began = cgc__report_now();
+	wait_until(began + wait, bytes);
 	add(&waited_ns, cgc__report_now() - began);
 	cgc__report_stall(self, began, self->callback_ns);
 }

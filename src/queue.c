@@ -5,9 +5,15 @@
  */
 #include "heap.h"
 
+static size_t chunk_bytes(uint32_t limit)
+{
+	return sizeof(struct cgc__chunk) + limit * sizeof(struct cgc__entry);
+}
+
 static struct cgc__chunk *new_chunk(void)
 {
-	struct cgc__chunk *chunk = cgc__memory_get(sizeof(*chunk), 0);
+	uint32_t limit = cgc__heap.chunk_entries;
+	struct cgc__chunk *chunk = cgc__memory_get(chunk_bytes(limit), 0);
 	if (chunk == NULL)
 		return NULL;
 	/* No order needed: not reachable yet. */
@@ -15,7 +21,7 @@ static struct cgc__chunk *new_chunk(void)
 	/* No order needed: not reachable yet. */
 	atomic_store_explicit(&chunk->filled, 0, memory_order_relaxed);
 	chunk->taken = 0;
-	chunk->limit = cgc__heap.chunk_entries;
+	chunk->limit = limit;
 	return chunk;
 }
 
@@ -55,7 +61,7 @@ bool cgc__queue_pop(struct cgc__queue *queue, struct cgc__entry *entry)
 		struct cgc__chunk *next = atomic_load_explicit(&head->next, memory_order_acquire);
 		if (next == NULL)
 			return false;
-		cgc__memory_put(head, sizeof(*head));
+		cgc__memory_put(head, chunk_bytes(head->limit));
 		queue->head = head = next;
 	}
 	/* ENTRY.r. Pairs: ENTRY.w in push. */

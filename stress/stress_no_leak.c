@@ -92,6 +92,7 @@ static void work(struct worker *worker)
 		if (worker->index == 0)
 			inspect(worker);
 		pthread_barrier_wait(&barrier);
+		REQUIRE(cgc_thread_attach() == 0);
 		if (way == 1)
 			cgc_unpark();
 		else if (way == 2)
