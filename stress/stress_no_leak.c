@@ -89,6 +89,7 @@ static void work(struct worker *worker)
 		else
 			cgc_thread_detach();
 		pthread_barrier_wait(&barrier);
+		REQUIRE(worker->index != 0 || cgc_thread_attach() == 0);
 		if (worker->index == 0)
 			inspect(worker);
 		pthread_barrier_wait(&barrier);
