@@ -62,6 +62,7 @@ LINK = $(CC) $(MODE_FLAGS) -pthread $(CFLAGS) $(LDFLAGS)
 LIBS := -lurcu-memb -lurcu-common -ljemalloc
 
 # ---- Files ----------------------------------------------------------------------------------------
+comma := ,
 object = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
 LIB_OBJECTS := $(call object,$(wildcard src/*.c))
 INTERLEAVE := $(patsubst tests/interleave/%.c,$(B)/interleave/%,$(wildcard tests/interleave/test_*.c))
@@ -111,9 +112,14 @@ $(B)/libcgc.so: $(LIB_OBJECTS) src/cgc.map
 	    $(LIB_OBJECTS) -o $(B)/$(SONAME) $(LIBS)
 	@ln -sf $(SONAME) $@
 
+# Calls that these programs let fail.
+$(B)/tests/test_faults_memory: WRAP := -Wl,--wrap=mallocx
+$(B)/tests/test_faults: WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pthread_create pthread_key_create \
+    pthread_setspecific pthread_atfork sem_init mallocx)
+
 $(TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(LINK) $^ -o $@ -lcmocka $(LIBS)
+	$(call say,LINK,$@)$(LINK) $(WRAP) $^ -o $@ -lcmocka $(LIBS)
 
 $(INTERLEAVE): $(B)/interleave/%: $(B)/obj/tests/interleave/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)

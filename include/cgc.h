@@ -82,10 +82,10 @@ struct cgc_type {
 	 * storing or retaining it: then the object and all it reaches live on, and die later without
 	 * another call. `object` is borrowed. Runs on whichever thread finds the death: the one that
 	 * released a private object, otherwise any attached thread or the background thread; with no
-	 * lock of the library held. */
+	 * lock of the library held. Must not end the thread. */
 	void (*finalize)(void *object);
 	/* Called once, when death is final, to give back what is not an object (a file, malloc memory).
-	 * Must not look at the object's reference fields, and cannot resurrect. */
+	 * Must not look at the object's reference fields, end the thread, or resurrect. */
 	void (*destroy)(void *object);
 	_Atomic(uint64_t) cgc__info; /* the library's; leave zero */
 };

@@ -32,10 +32,14 @@ static struct {
 	_Atomic(bool) woken, idle, stopping;
 	_Atomic(bool) whole_due; /* by CPython's rule */
 	bool running;            /* [lock] */
+	bool starting;           /* [lock] a thread is in cgc_start() and waits for the answer */
+	bool answered;           /* [lock] the background thread is attached, or has failed to be */
+	int attach_error;        /* [lock] */
 	struct waiter *waiters;  /* [lock] threads in cgc_collect(2) that no look serves yet */
 	/* The background thread's own: */
 	struct cgc__window window;
-	uint64_t not_before; /* time of the next automatic look */
+	uint64_t suspects_kept, died_before; /* of the last sweep, while automatic collection is off */
+	uint64_t not_before;                 /* time of the next automatic look */
 	_Atomic(uint64_t) collections, candidates, collected, resurrected, nanoseconds, windows, aborted;
 } collector = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
 
@@ -236,11 +240,25 @@ static bool serve(struct cgc__context *self)
 	return true;
 }
 
+static uint64_t died_by_count(void)
+{
+	uint64_t sum = 0;
+	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
+		/* No order needed: a number that paces. */
+		sum += atomic_load_explicit(&context->counter[CGC__DIED_BY_COUNT], memory_order_relaxed);
+	return sum;
+}
+
 static void look_if_due(struct cgc__context *self)
 {
 	/* No order needed: a setting. */
 	bool is_enabled = atomic_load_explicit(&cgc__heap.is_enabled, memory_order_relaxed);
 	bool is_pressed = cgc__pace_is_pressed();
+	if (!is_enabled &&
+	    died_by_count() > collector.died_before + collector.suspects_kept / 4 + cgc__heap.suspect_batch) {
+		collector.died_before = died_by_count();
+		collector.suspects_kept = cgc__window_sweep(self);
+	}
 	if (!is_enabled && is_pressed)
 		cgc__pace_renew(cgc__pace_measure(), 0); /* garbage is the program's own business now */
 	if (!is_enabled || (cgc__report_now() < collector.not_before && !cgc__heap.eager && !is_pressed))
@@ -279,8 +297,14 @@ static void *run(void *unused)
 {
 	(void)unused;
 	is_background = true;
-	if (cgc__thread_attach_background() != 0)
-		cgc__report_fatal("cgc_start", "the background thread cannot be attached", ENOMEM);
+	int error = cgc__thread_attach_background();
+	pthread_mutex_lock(&collector.lock);
+	collector.attach_error = error;
+	collector.answered = true;
+	pthread_cond_broadcast(&collector.done);
+	pthread_mutex_unlock(&collector.lock);
+	if (error != 0)
+		return NULL;
 	struct cgc__context *self = cgc__self;
 	/* STOP.r. Pairs: STOP.w in cgc_stop(). */
 	while (!atomic_load_explicit(&collector.stopping, memory_order_acquire)) {
@@ -315,7 +339,7 @@ static void set_defaults(void)
 
 bool cgc__collector_is_running(void)
 {
-	return collector.running;
+	return collector.running || collector.starting;
 }
 
 int cgc_start(const char *options)
@@ -326,6 +350,8 @@ int cgc_start(const char *options)
 		cgc__report_misuse("cgc_start", NULL,
 		                   "inside a read section or a callback: the library runs already");
 	pthread_mutex_lock(&collector.lock);
+	while (collector.starting)
+		pthread_cond_wait(&collector.done, &collector.lock);
 	if (collector.running) {
 		pthread_mutex_unlock(&collector.lock);
 		return EALREADY;
@@ -342,7 +368,19 @@ int cgc_start(const char *options)
 		/* No order needed: as above. */
 		atomic_store_explicit(&collector.woken, false, memory_order_relaxed);
 		cgc__pace_renew(cgc__pace_measure(), 0);
+		collector.starting = true;
+		collector.answered = false;
 		error = pthread_create(&collector.thread, NULL, run, NULL);
+		while (error == 0 && !collector.answered)
+			pthread_cond_wait(&collector.done, &collector.lock);
+		if (error == 0 && collector.attach_error != 0) {
+			error = collector.attach_error;
+			pthread_join(collector.thread, NULL);
+		}
+		if (error != 0)
+			sem_destroy(&collector.wake);
+		collector.starting = false;
+		pthread_cond_broadcast(&collector.done);
 	}
 	collector.running = error == 0;
 	pthread_mutex_unlock(&collector.lock);
@@ -369,14 +407,16 @@ long cgc_collect(int generation)
 	struct cgc__context *self = cgc__thread_self();
 	if (is_background)
 		return 0;
-	if (generation < 2)
-		return cgc__young_collect(self, generation);
+	if (generation < 2) {
+		long collected = cgc__young_collect(self, generation);
+		return collected > 0 ? collected : 0;
+	}
 	if (cgc__grace_in_section())
 		cgc__report_misuse(
 			"cgc_collect", NULL,
 			"generation 2 inside a read section: the collection would wait for the section's end");
 	long freed = cgc__young_collect(self, 1);
-	return freed + wait_for_collection();
+	return (freed > 0 ? freed : 0) + wait_for_collection();
 }
 
 size_t cgc_stop(void)

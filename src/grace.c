@@ -36,6 +36,7 @@ void cgc_read_lock(void)
 
 void cgc_read_unlock(void)
 {
+	cgc__thread_refuse_child("cgc_read_unlock");
 	if (cgc__self == NULL || !cgc__grace_in_section())
 		cgc__report_misuse("cgc_read_unlock", NULL,
 		                   "no read section is open: borrowed pointers may already dangle");

@@ -325,6 +325,7 @@ uint64_t cgc__type_info(struct cgc_type *type, const char *function);
 struct cgc__header *cgc__slab_take(struct cgc__context *self, size_t cell_bytes);
 void cgc__slab_give(struct cgc__context *self, struct cgc__header *header);
 void cgc__slab_start(void);
+void cgc__slab_leave(struct cgc__context *self);
 void cgc__slab_share(struct cgc__slab *slab);
 void cgc__slab_hold(struct cgc__context *self, struct cgc__slab *slab, uint8_t reason);
 void cgc__slab_let_go(struct cgc__context *self, struct cgc__slab *slab, uint8_t reason);

@@ -95,6 +95,7 @@ static void wait_until(uint64_t end, size_t bytes)
 {
 	pthread_mutex_lock(&lock);
 	uint64_t seen = renewals;
+	cgc__collector_wake(); /* not earlier, or the end of its look could be missed */
 	for (uint64_t now; (renewals == seen || !fits(bytes)) && (now = cgc__report_now()) < end;) {
 		/* What others give back between two looks wakes nobody. */
 		uint64_t slice = !fits(bytes) && now + SLICE_NS < end ? now + SLICE_NS : end;
@@ -114,9 +115,9 @@ void cgc__pace_take(struct cgc__context *self, size_t bytes)
 	    cgc__grace_in_section() || (used = bytes_used()) <= limit)
 		return;
 	uint64_t wait = wait_for(used, limit, bytes);
-	cgc__collector_wake();
 	add(&yields, 1);
 	if (wait < 50000) { /* shorter than it takes to fall asleep and wake up */
+		cgc__collector_wake();
 		sched_yield();
 		return;
 	}

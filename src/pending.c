@@ -113,11 +113,11 @@ static void settle_bias(struct cgc__context *self, void *object)
 		/* No order needed but GRACE: the owner's last store is visible, its section is over. */
 		uint64_t local = cgc__local_count(atomic_load_explicit(&header->local, memory_order_relaxed));
 		uint64_t merged;
-		if (local > CGC__SHARED_LIMIT)
-			cgc__count_saturate(header);
-		if (CGC__KIND(cgc__count_bias(header)) == CGC__IMMORTAL)
-			return; /* QUEUED stays: nobody needs to queue it again */
 		do {
+			if ((int64_t)local + cgc__shared_count(shared) > CGC__SHARED_LIMIT)
+				cgc__count_saturate(header);
+			if (CGC__KIND(cgc__count_bias(header)) == CGC__IMMORTAL)
+				return; /* QUEUED stays: nobody needs to queue it again */
 			merged = (shared + local * CGC__SHARED_ONE + CGC__SHARED_VERSION) | CGC__MERGED;
 			/* COUNT.w: raise before lowering. Pairs: COUNT.r in window.c. */
 		} while (!atomic_compare_exchange_weak_explicit(&header->shared, &shared, merged,

@@ -271,7 +271,9 @@ static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 		self->current[size_class] = NULL;
 		cgc__slab_set_holds(slab, CGC__HOLD_CURRENT, 0);
 	}
-	cgc__pace_take(self, CGC__SLAB_BYTES);
+	/* Under a hard limit only what is taken counts, else all that is filled. */
+	if (self->partial[size_class] == NULL || cgc__heap.limit == 0)
+		cgc__pace_take(self, CGC__SLAB_BYTES);
 	slab = self->partial[size_class];
 	if (slab != NULL) {
 		remove_partial(self, slab);
@@ -455,4 +457,49 @@ void cgc__slab_release_retired(void)
 			slab = next;
 		}
 	}
+}
+
+/* Owner: its free cells, as if others had freed them, so that the slab goes back when the last one is free. */
+static void give_free_cells(struct cgc__context *self, struct cgc__slab *slab)
+{
+	uint64_t count = slab->bumped - slab->used;
+	struct cgc__header *first = slab->free, *last = first;
+	if (first == NULL)
+		return;
+	while (next_free(last) != NULL)
+		last = next_free(last);
+	slab->free = NULL;
+	slab->used = slab->bumped;
+	/* No order needed: the exchange below checks it. */
+	uint64_t head = atomic_load_explicit(&slab->remote, memory_order_relaxed);
+	do {
+		/* No order needed: the exchange below publishes it. */
+		atomic_store_explicit(&last->local, (uintptr_t)remote_first(slab, head), memory_order_relaxed);
+		/* REMOTE.w, as in give_remote(). Pairs: REMOTE.r in collect_remote() and all_cells_remote(). */
+	} while (!atomic_compare_exchange_weak_explicit(&slab->remote, &head,
+	                                                remote_word(slab, first, (head >> 32) + count),
+	                                                memory_order_acq_rel, memory_order_relaxed));
+	if (head == 0)
+		return_slab(self, slab);
+}
+
+/* The owner ends: it allocates from no slab any more, and all free cells are where the background thread sees them. */
+void cgc__slab_leave(struct cgc__context *self)
+{
+	for (unsigned i = 0; i < CGC__CLASS_COUNT; i++) {
+		if (self->current[i] != NULL)
+			cgc__slab_set_holds(self->current[i], CGC__HOLD_CURRENT, 0);
+		self->current[i] = NULL;
+		while (self->partial[i] != NULL)
+			remove_partial(self, self->partial[i]);
+	}
+	while (self->collected != NULL) {
+		struct cgc__slab *slab = self->collected;
+		self->collected = slab->returned_next;
+		return_slab(self, slab);
+	}
+	size_t position = SIZE_MAX;
+	struct cgc__slab *slab = NULL;
+	while ((slab = cgc__slab_walk(self, &position, slab)) != NULL)
+		give_free_cells(self, slab);
 }

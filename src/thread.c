@@ -23,8 +23,14 @@ static void detach(struct cgc__context *self);
 
 static void at_thread_exit(void *context)
 {
-	if (cgc__self == context)
-		detach(context);
+	struct cgc__context *self = context;
+	if (cgc__self != self)
+		return;
+	if (self->in_callback > 0 || self->collecting || self->draining)
+		cgc__report_misuse(
+			"pthread_exit", NULL,
+			"called from a finalizer or callback: what the library was about to free is lost");
+	detach(self);
 }
 
 /* In the child there is neither a background thread nor, for liburcu, an end of the sections of the threads that are
@@ -152,8 +158,12 @@ static void publish_leftovers(struct cgc__context *self)
 static void detach(struct cgc__context *self)
 {
 	cgc__reclaim_drain(self);
-	cgc__young_collect(self, 1);
+	long collected = cgc__young_collect(self, 1);
 	publish_leftovers(self);
+	if (collected < 0)
+		/* Garbage has been published without suspects. No order needed: a request. */
+		atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_relaxed);
+	cgc__slab_leave(self);
 	cgc__pause("thread.published");
 	/* No order needed: a statistic. */
 	atomic_store_explicit(&self->is_attached, false, memory_order_relaxed);

@@ -129,6 +129,8 @@ static bool upgrade(struct cgc__header *header)
 	/* DEAD.r. Pairs: DEAD.w in pending.c, reclaim.c and verdict.c. */
 	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
 	while ((shared & CGC__DEAD) == 0) {
+		if (CGC__KIND(cgc__count_bias(header)) == CGC__IMMORTAL)
+			return true;
 		if ((shared & CGC__CONDEMNED) != 0) {
 			/* VERDICT.r. Pairs: VERDICT.w in verdict.c. */
 			uint64_t verdict = atomic_load_explicit(&cgc__verdict, memory_order_acquire);
@@ -153,8 +155,11 @@ static bool upgrade(struct cgc__header *header)
 		cgc__pause("weak.upgrade_due");
 		/* UPGRADE.w: acquire, for the object's contents. Pairs: DEAD.w, whichever comes first. */
 		if (atomic_compare_exchange_weak_explicit(&header->shared, &shared, shared + CGC__SHARED_RETAIN,
-		                                          memory_order_acq_rel, memory_order_acquire))
+		                                          memory_order_acq_rel, memory_order_acquire)) {
+			if (__builtin_expect(cgc__shared_count(shared) > CGC__SHARED_LIMIT, 0))
+				cgc__count_saturate(header);
 			return true;
+		}
 	}
 	return false;
 }

@@ -215,6 +215,30 @@ static void take_suspects(struct cgc__window *window, struct cgc__context *self,
 	}
 }
 
+uint64_t cgc__window_sweep(struct cgc__context *self)
+{
+	uint64_t left = 0;
+	/* CONTEXT.r. Pairs: CONTEXT.w in thread.c. */
+	struct cgc__context *context = atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
+	for (; context != NULL; context = context->next) {
+		struct cgc__entry entry;
+		uint64_t length = cgc__queue_length(&context->suspects);
+		for (; length > 0 && cgc__queue_pop(&context->suspects, &entry); length--) {
+			struct cgc__header *header = cgc__header_of(entry.object);
+			/* GONE.r: nothing but the flag keeps it. Pairs: GONE.w in reclaim.c. */
+			if ((atomic_load_explicit(&header->shared, memory_order_acquire) & CGC__GONE) != 0) {
+				/* No order needed: nobody else has it. */
+				atomic_fetch_and_explicit(&header->shared, ~CGC__SUSPECT, memory_order_relaxed);
+				cgc__slab_give(self, header);
+			} else {
+				cgc__count_push_suspect(self, entry.object);
+				left++;
+			}
+		}
+	}
+	return left;
+}
+
 void cgc__window_open(struct cgc__context *self, struct cgc__window *window, bool whole)
 {
 	window->member_count = window->edge_count = window->stack_count = 0;
@@ -311,7 +335,7 @@ static bool is_held(const struct cgc__member *member)
 
 void cgc__window_decide(struct cgc__window *window)
 {
-	while (window->stack_capacity < window->member_count)
+	while (window->stack_capacity < window->member_count && !window->failed)
 		if (!grow((void **)&window->stack, &window->stack_capacity, sizeof(uint32_t), 4096))
 			window->failed = true;
 	if (window->edge_count > UINT32_MAX - 1)

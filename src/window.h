@@ -42,6 +42,8 @@ struct cgc__window {
 /* Opens a window; whole: every published object, else what `roots` reach. `roots` is what the suspect queues
  * held; their flags are cleared here. */
 void cgc__window_open(struct cgc__context *self, struct cgc__window *window, bool whole);
+/* Takes the dead out of the suspect queues while nobody looks at suspects; returns how many are left. */
+uint64_t cgc__window_sweep(struct cgc__context *self);
 void cgc__window_close(struct cgc__window *window);
 void cgc__window_free(struct cgc__window *window);
 

@@ -285,7 +285,7 @@ long cgc__young_collect(struct cgc__context *self, int generation)
 			for (size_t i = 0; i < set.count; i++)
 				set_scratch(set.objects[i], 0);
 			self->collecting = false;
-			return 0;
+			return -ENOMEM;
 		}
 		cgc__pause("young.gathered");
 		subtract_internal(self, &set);
