@@ -16,24 +16,6 @@
 /* Returned slabs that one refill looks at. */
 #define COLLECT_AT_ONCE 32
 
-const uint16_t cgc__slab_class_bytes[CGC__CLASS_COUNT] = {
-	48,  64,  80,  96,  112,  128,  144,  160,  176,  192,  224,  256,  288,  320,  384,  448,  512,
-	576, 640, 768, 896, 1024, 1152, 1280, 1536, 1792, 2048, 2560, 3072, 4096, 5120, 6144, 8192,
-};
-
-/* Smallest class that holds (i + 1) * 16 bytes. */
-static uint8_t class_of[CGC__CELL_LARGEST / 16];
-
-void cgc__slab_start(void)
-{
-	unsigned size_class = 0;
-	for (unsigned i = 0; i < CGC__CELL_LARGEST / 16; i++) {
-		while (cgc__slab_class_bytes[size_class] < (i + 1) * 16)
-			size_class++;
-		class_of[i] = (uint8_t)size_class;
-	}
-}
-
 static bool add_to_context(struct cgc__context *self, struct cgc__slab *slab)
 {
 	bool added = true;
@@ -307,11 +289,6 @@ static struct cgc__header *take_large(struct cgc__context *self, size_t cell_byt
 struct cgc__header *cgc__slab_take_slow(struct cgc__context *self, uint32_t size_class)
 {
 	return refill(self, size_class) != NULL ? cgc__slab_take_class(self, size_class) : NULL;
-}
-
-uint32_t cgc__slab_class_of(size_t cell_bytes)
-{
-	return cell_bytes > CGC__CELL_LARGEST ? CGC__CLASS_LARGE : class_of[(cell_bytes - 1) / 16];
 }
 
 /* A cell of at least that size, header and contents undefined; NULL if memory is out. */

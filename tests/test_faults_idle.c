@@ -257,7 +257,7 @@ static void *use_many_sizes(UNUSED void *argument)
 {
 	struct array *arrays[10];
 	for (int i = 0; i < 10; i++)
-		arrays[i] = cgc_new_n(&array_type, (size_t)(1 << i));
+		arrays[i] = cgc_new_n(&array_type, (size_t)1 << i);
 	meet(&all_made);
 	for (int i = 0; i < 10; i++)
 		cgc_release(arrays[i]);
