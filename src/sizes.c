@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sizes of cells: 33 classes, so that no object wastes more than a fifth of its cell.
+ * The sizes of cells: 33 classes; beyond 1 KiB up to a quarter of a cell may be wasted.
  */
 #include "slab.h"
 
