@@ -5,6 +5,8 @@
 DEPS_BUILD := gcc libc6-dev liburcu-dev libjemalloc-dev
 DEPS_DEMO  :=
 DEPS_TEST  := libcmocka-dev
+DEPS_MODEL := spin
+DEPS_SOAK  := gnuplot-nox python3-minimal
 DEPS_BENCH := g++ libbenchmark-dev libgc-dev python3-minimal
 DEPS_LINT  := clang clang-format clang-tidy shellcheck $(DEPS_TEST) $(DEPS_BENCH)
 
@@ -81,7 +83,7 @@ MAKEFLAGS += --no-print-directory
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
 # One program after the other, each built with all processors unless -j says otherwise.
 SUB = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-ifneq ($(filter deps demo test interleave stress tsan asan bench lint format,$(MAKECMDGOALS)),)
+ifneq ($(filter deps demo test interleave stress soak tsan asan bench lint format,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -143,7 +145,7 @@ $(B)/stall: $(STALL_OBJECTS) $(B)/libcgc.a
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 # ---- Running --------------------------------------------------------------------------------------
-.PHONY: demo test interleave stress tsan asan bench lint format
+.PHONY: demo test interleave stress soak model model-deep tsan asan bench lint format
 demo: deps-demo ## build and run the demonstration (DURATION= THREADS= SEED= FILE=)
 	@$(SUB) MODE=release build/release/demo
 	$(RUN) build/release/demo
@@ -159,6 +161,16 @@ interleave: deps-test ## tests that hold threads between two steps of the protoc
 stress: deps-build ## each stress program for DURATION=10 seconds
 	@$(SUB) MODE=$(MODE) programs
 	@RUN='$(RUN)' DURATION=$(DURATION) tests/run.sh --stress $(B)
+
+soak: deps-soak ## all stress programs at once for DURATION=1800 seconds; memory must stay flat (build/soak.svg)
+	@$(SUB) MODE=release programs
+	@DURATION=$(if $(filter command line environment,$(origin DURATION)),$(DURATION),1800) stress/soak.py build/release
+
+model: deps-model ## check the models of the protocol, and that each broken twin is found
+	@tests/model/run.sh
+
+model-deep: deps-model ## the same in larger bounds
+	@tests/model/run.sh --deep
 
 tsan: deps-test ## the tests and 20 seconds of each stress program under ThreadSanitizer
 	@$(SUB) MODE=tsan programs
@@ -186,16 +198,18 @@ format: deps-lint ## reformat all C and C++ files in place
 
 # ---- Packages -------------------------------------------------------------------------------------
 # Quick when nothing is missing: one question to dpkg. Otherwise apt, as root or through sudo.
-.PHONY: deps deps-build deps-demo deps-test deps-bench deps-lint
-deps: PACKAGES = $(DEPS_BUILD) $(DEPS_DEMO) $(DEPS_TEST) $(DEPS_BENCH) $(DEPS_LINT)
+.PHONY: deps deps-build deps-demo deps-test deps-model deps-soak deps-bench deps-lint
+deps: PACKAGES = $(DEPS_BUILD) $(DEPS_DEMO) $(DEPS_TEST) $(DEPS_MODEL) $(DEPS_SOAK) $(DEPS_BENCH) $(DEPS_LINT)
 deps-build: PACKAGES = $(DEPS_BUILD)
 deps-demo: PACKAGES = $(DEPS_BUILD) $(DEPS_DEMO)
 deps-test: PACKAGES = $(DEPS_BUILD) $(DEPS_TEST)
+deps-model: PACKAGES = $(DEPS_BUILD) $(DEPS_MODEL)
+deps-soak: PACKAGES = $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_SOAK)
 deps-bench: PACKAGES = $(DEPS_BUILD) $(DEPS_BENCH)
 deps-lint: PACKAGES = $(DEPS_BUILD) $(DEPS_LINT)
 
 deps: ## install every Debian package that any target needs
-deps deps-build deps-demo deps-test deps-bench deps-lint:
+deps deps-build deps-demo deps-test deps-model deps-soak deps-bench deps-lint:
 	@command -v dpkg-query >/dev/null || \
 	    { echo "make: no dpkg here; needed, by their Debian names: $(sort $(PACKAGES))"; exit 0; }; \
 	missing=; \
@@ -224,4 +238,4 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12

@@ -59,6 +59,7 @@ STRESS_UNUSED static struct item *item_new(struct worker *worker)
 	struct item *item = cgc_new(&item_type);
 	item->number = next_random(worker);
 	item->checksum = mix(item->number ^ ITEM_SALT);
+	stress_forget(item);
 	return item;
 }
 

@@ -29,6 +29,7 @@ struct stress {
 	unsigned threads;
 	unsigned duration; /* seconds */
 	uint64_t seed;
+	uint64_t forget;   /* one in so many new items, see stress_forget() */
 	uint64_t deadline; /* nanoseconds */
 };
 
@@ -137,12 +138,56 @@ static uint64_t stress_option(const char *name, uint64_t otherwise, uint64_t lea
 	return value;
 }
 
+/* SAMPLE=FILE: each second a line `seconds,objects live,bytes reserved,bytes waiting`, until the process ends. */
+STRESS_UNUSED static void *stress_sample(void *file)
+{
+	uint64_t begun = stress_now();
+	for (uint64_t next = begun;; next += UINT64_C(1000000000)) {
+		struct cgc_stats stats;
+		struct timespec until = {(time_t)(next / 1000000000u), (long)(next % 1000000000u)};
+		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+			;
+		cgc_get_stats(&stats);
+		fprintf(file, "%.1f,%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n",
+		        (double)(stress_now() - begun) * 1e-9, stats.objects_live, stats.bytes_reserved,
+		        stats.bytes_waiting);
+		fflush(file);
+	}
+	return NULL;
+}
+
+STRESS_UNUSED static void stress_start_samples(void)
+{
+	const char *name = getenv("SAMPLE");
+	if (name == NULL || *name == '\0')
+		return;
+	FILE *file = fopen(name, "w");
+	pthread_t thread;
+	int error = file == NULL ? errno : pthread_create(&thread, NULL, stress_sample, file);
+	if (error != 0) {
+		fprintf(stderr, "%s: SAMPLE=%s: %s\n", stress.name, name, strerror(error));
+		exit(1);
+	}
+	pthread_detach(thread);
+}
+
+/* FORGET=N: one in N calls forgets an object, so that the soak can be seen to fail. */
+STRESS_UNUSED static void stress_forget(void *object)
+{
+	static _Atomic(uint64_t) calls;
+	/* No order needed: a number. */
+	if (stress.forget != 0 &&
+	    atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) % stress.forget == 0)
+		cgc_retain(object);
+}
+
 STRESS_UNUSED static void stress_begin(const char *name)
 {
 	stress.name = name;
 	struct timespec time;
 	clock_gettime(CLOCK_REALTIME, &time);
 	uint64_t any = mix((uint64_t)time.tv_nsec ^ (uint64_t)time.tv_sec << 30 ^ (uint64_t)getpid()) >> 32;
+	stress.forget = stress_option("FORGET", 0, 0, UINT64_MAX);
 	stress.seed = stress_option("SEED", any, 0, UINT64_MAX);
 	stress.threads = (unsigned)stress_option("THREADS", 4, 1, STRESS_THREADS_MAX);
 	stress.duration = (unsigned)stress_option("DURATION", 10, 1, 1000000);
@@ -155,6 +200,7 @@ STRESS_UNUSED static void stress_begin(const char *name)
 		exit(1);
 	}
 	stress.deadline = stress_now() + (uint64_t)stress.duration * UINT64_C(1000000000);
+	stress_start_samples();
 }
 
 static void *stress_thread(void *argument)
