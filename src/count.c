@@ -2,7 +2,7 @@
  *
  * The slow halves of retain and release, and what a lost reference leaves behind: an object whose count is
  * zero goes to the pending queue, one that lost a reference but not the last becomes a suspect.
- * The rules are in count.h and heap.h.
+ * The rules are in count.h and heap.h. Model: tests/model/bias.pml.
  */
 #include "count.h"
 

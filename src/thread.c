@@ -2,6 +2,7 @@
  *
  * Threads: attached on first use, detached at their end. A context outlives its thread and is adopted by the
  * next one that attaches, with all it owns and the bias of its objects; so an id never gets a second writer.
+ * Model: tests/model/adopt.pml.
  */
 #include <errno.h>
 #include <string.h>

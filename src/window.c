@@ -141,8 +141,8 @@ static void enter_slab(struct cgc__context *self, struct cgc__window *window, st
 
 static void enter_whole(struct cgc__context *self, struct cgc__window *window)
 {
-	/* No order needed: a request; a later one is for the next window. */
-	bool had_lost = atomic_exchange_explicit(&cgc__heap.lost_entry, false, memory_order_relaxed);
+	/* LOST.r: a later request is for the next window. Pairs: LOST.w in pending.c. */
+	bool had_lost = atomic_exchange_explicit(&cgc__heap.lost_entry, false, memory_order_acquire);
 	/* CONTEXT.r. Pairs: CONTEXT.w in thread.c. */
 	struct cgc__context *context = atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
 	for (; context != NULL && !window->failed; context = context->next) {

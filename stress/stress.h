@@ -163,9 +163,13 @@ STRESS_UNUSED static void stress_start_samples(void)
 		return;
 	FILE *file = fopen(name, "w");
 	pthread_t thread;
-	int error = file == NULL ? errno : pthread_create(&thread, NULL, stress_sample, file);
+	if (file == NULL) {
+		fprintf(stderr, "%s: SAMPLE=%s: %s\n", stress.name, name, strerror(errno));
+		exit(1);
+	}
+	int error = pthread_create(&thread, NULL, stress_sample, file);
 	if (error != 0) {
-		fprintf(stderr, "%s: SAMPLE=%s: %s\n", stress.name, name, strerror(error));
+		fprintf(stderr, "%s: no thread for samples: %s\n", stress.name, strerror(error));
 		exit(1);
 	}
 	pthread_detach(thread);
