@@ -47,8 +47,9 @@ static void attach_somehow(void)
 static void try_new_returns_null_and_loses_nothing(UNUSED void **state)
 {
 	int failures = 0;
-	for (int request = 1; request <= LAST_FAILURE; request++) {
-		restart_failing_at(request);
+	for (int request = 1; request <= LAST_FAILURE || (failures == 0 && request < ROUNDS * LAST_FAILURE);
+	     request++) {
+		restart_failing_at(1 + (request - 1) % LAST_FAILURE);
 		attach_somehow();
 		int nulls = 0;
 		struct array *array;
@@ -75,8 +76,10 @@ static void a_handler_that_helps_is_asked_again(UNUSED void **state)
 {
 	count_clear(&handled);
 	cgc_set_oom_handler(try_again);
-	for (int request = 1; request <= LAST_FAILURE; request++) {
-		restart_failing_at(request);
+	for (int request = 1;
+	     request <= LAST_FAILURE || (count_of(&handled) == 0 && request < ROUNDS * LAST_FAILURE);
+	     request++) {
+		restart_failing_at(1 + (request - 1) % LAST_FAILURE);
 		attach_somehow();
 		struct node *chain = make_chain(3000);
 		struct array *array = cgc_new_n(&array_type, 100000);
@@ -170,8 +173,9 @@ static void a_weak_reference_that_cannot_be_made_changes_nothing(UNUSED void **s
 {
 	int nulls = 0;
 	cgc_set_oom_handler(try_again);
-	for (int request = 1; request <= LAST_FAILURE; request++) {
-		restart_failing_at(request);
+	for (int request = 1; request <= LAST_FAILURE || (nulls == 0 && request < ROUNDS * LAST_FAILURE);
+	     request++) {
+		restart_failing_at(1 + (request - 1) % LAST_FAILURE);
 		attach_somehow();
 		struct node *node = make(1);
 		struct cgc_weak *weak = cgc_weak_new(node, callback, NULL);
