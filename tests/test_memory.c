@@ -8,7 +8,8 @@
 static node_ref root;
 static atomic_int handled;
 
-enum { LAST_FAILURE = IS_SANITIZED ? 40 : 120 };
+/* Which request is the n-th varies, because the background thread makes some too: several rounds, if need be. */
+enum { LAST_FAILURE = IS_SANITIZED ? 40 : 120, ROUNDS = 20 };
 
 /* Has something to give back, so to say. */
 static bool try_again(size_t bytes)
