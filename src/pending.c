@@ -6,7 +6,8 @@
  * Every thread queues in its own context and settles its own entries in batches, from slow paths; the background
  * thread settles what is left, so a thread that blocks keeps nothing. An entry carries the shared word as it
  * was when queued. Equal after a grace period that began later, with a count of zero: nobody holds a
- * reference, and whoever could make one from a borrowed pointer has left his section; so the object is dead. Model: tests/model/bias.pml.
+ * reference, and whoever could make one from a borrowed pointer has left his section; so the object is dead.
+ * Model: tests/model/bias.pml.
  */
 #include "count.h"
 
@@ -31,7 +32,8 @@ void cgc__pending_push(struct cgc__context *self, void *object, uint64_t word)
 		/* Local is in use. The next look at the whole generation finds it. No order needed: as the flag
 		 * says that there is an entry, and there is none. */
 		atomic_fetch_and_explicit(&header->shared, ~CGC__QUEUED, memory_order_relaxed);
-		/* LOST.w: after the flag is taken back, or who takes the request still sees it. Pairs: LOST.r in window.c. */
+		/* LOST.w: after the flag is taken back, or who takes the request still sees it. Pairs: LOST.r in
+		 * window.c. */
 		atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_release);
 		wait_ended(self, object);
 		return;
