@@ -66,6 +66,9 @@ struct cgc_field {
 #define CGC_ACYCLIC 0x1u
 /* The object ends in a flexible array of references, `cgc_ref(T) items[];`. */
 #define CGC_TRAILING 0x2u
+/* The object ends in a flexible array of bytes, `char text[];`, which the library only clears: `.trailing` names
+ * it (CGC_BYTES_FIELD), and cgc_new_n() takes the number of bytes. Not together with CGC_TRAILING. */
+#define CGC_TRAILING_BYTES 0x4u
 
 /* A type. Static, zero except for what the program names; checked when first used, and refused
  * (message and abort) if a field lies outside of the object, is misaligned or overlaps another. At
@@ -75,8 +78,8 @@ struct cgc_type {
 	size_t size;                    /* bytes of the struct, without the trailing array */
 	const struct cgc_field *fields; /* its reference fields: see CGC_FIELDS */
 	size_t field_count;
-	struct cgc_field trailing; /* with CGC_TRAILING: the array, see CGC_FIELD */
-	unsigned flags;            /* CGC_ACYCLIC, CGC_TRAILING */
+	struct cgc_field trailing; /* with CGC_TRAILING or CGC_TRAILING_BYTES: the array, see CGC_FIELD */
+	unsigned flags;            /* CGC_ACYCLIC, CGC_TRAILING, CGC_TRAILING_BYTES */
 	/* Called once in the life of an object, when it is about to die and still intact with all it
 	 * refers to; every weak reference to it answers NULL by then. It may resurrect the object by
 	 * storing or retaining it: then the object and all it reaches live on, and die later without
@@ -99,6 +102,13 @@ struct cgc_type {
 #define CGC_TRAILING_FIELD(structure, member)                                                            \
 	{                                                                                                \
 		offsetof(structure, member) + 0 * sizeof(((structure *)0)->member[0].cgc__word), #member \
+	}
+/* The same for an array of bytes. */
+#define CGC_BYTES_FIELD(structure, member)                                                   \
+	{                                                                                    \
+		offsetof(structure, member) +                                                \
+			0 * sizeof(char[sizeof(((structure *)0)->member[0]) == 1 ? 1 : -1]), \
+			#member                                                              \
 	}
 /* In an initializer: `CGC_FIELDS(CGC_FIELD(struct node, next), CGC_FIELD(struct node, previous))`. */
 #define CGC_FIELDS(...)                                    \
@@ -135,7 +145,7 @@ CGC_API size_t cgc_stop(void);
 CGC_API void *cgc_new(struct cgc_type *type);
 CGC_API void *cgc_try_new(struct cgc_type *type);
 
-/* The same for a CGC_TRAILING type, with `count` trailing references (at most 2^32 - 1). */
+/* The same for a type with a trailing array, with `count` references or bytes in it (at most 2^32 - 1). */
 CGC_API void *cgc_new_n(struct cgc_type *type, size_t count);
 CGC_API void *cgc_try_new_n(struct cgc_type *type, size_t count);
 

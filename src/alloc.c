@@ -49,12 +49,13 @@ static void *try_new(struct cgc_type *type, size_t trailing, const char *functio
 	uint64_t info = cgc__type_info(type, function);
 	size_t bytes = sizeof(struct cgc__header) + type->size;
 	if (trailing > 0) {
-		if ((type->flags & CGC_TRAILING) == 0)
+		if ((type->flags & (CGC_TRAILING | CGC_TRAILING_BYTES)) == 0)
 			cgc__report_misuse(function, NULL,
 			                   "the type has no trailing array: its objects end with the struct");
 		if (trailing > UINT32_MAX)
 			return NULL;
-		size_t needed = sizeof(struct cgc__header) + type->trailing.offset + trailing * sizeof(void *);
+		size_t each = (type->flags & CGC_TRAILING) != 0 ? sizeof(void *) : 1;
+		size_t needed = sizeof(struct cgc__header) + type->trailing.offset + trailing * each;
 		bytes = needed > bytes ? needed : bytes;
 	}
 	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0)
@@ -72,8 +73,8 @@ static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *
 		void *object = try_new(type, trailing, function);
 		if (__builtin_expect(object != NULL, 1))
 			return object;
-		if (!cgc__report_out_of_memory(sizeof(struct cgc__header) + type->size +
-		                               trailing * sizeof(void *)))
+		size_t each = (type->flags & CGC_TRAILING) != 0 ? sizeof(void *) : 1;
+		if (!cgc__report_out_of_memory(sizeof(struct cgc__header) + type->size + trailing * each))
 			cgc__report_fatal(function, "out of memory", 0);
 	}
 }

@@ -25,7 +25,7 @@ static inline struct cgc__slots cgc__slots_of(void *object)
 		.fields = type->fields,
 		.field_count = type->field_count,
 		.trailing = (_Atomic(void *) *)((char *)object + type->trailing.offset),
-		.trailing_count = header->trailing,
+		.trailing_count = (type->flags & CGC_TRAILING) != 0 ? header->trailing : 0,
 	};
 }
 

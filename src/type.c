@@ -46,6 +46,11 @@ static void check(const struct cgc_type *type)
 		if ((type->flags & CGC_TRAILING) != 0 && field->offset + sizeof(void *) > type->trailing.offset)
 			refuse(type, field_name(field), "overlaps the trailing array");
 	}
+	if ((type->flags & CGC_TRAILING) != 0 && (type->flags & CGC_TRAILING_BYTES) != 0)
+		refuse(type, NULL, "two trailing arrays");
+	if ((type->flags & CGC_TRAILING_BYTES) != 0 &&
+	    (type->trailing.offset > type->size || type->size - type->trailing.offset >= _Alignof(max_align_t)))
+		refuse(type, field_name(&type->trailing), "the trailing array is not at the end");
 	if ((type->flags & CGC_TRAILING) != 0) {
 		const struct cgc_field *field = &type->trailing;
 		/* A flexible array may begin inside of the struct's padding. */
@@ -54,7 +59,7 @@ static void check(const struct cgc_type *type)
 		if (field->offset % _Alignof(void *) != 0)
 			refuse(type, field_name(field), "misaligned");
 	}
-	if ((type->flags & ~(CGC_ACYCLIC | CGC_TRAILING)) != 0)
+	if ((type->flags & ~(CGC_ACYCLIC | CGC_TRAILING | CGC_TRAILING_BYTES)) != 0)
 		refuse(type, NULL, "unknown flags");
 }
 

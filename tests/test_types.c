@@ -80,6 +80,15 @@ static void play_trailing_before_the_end(void)
 	cgc_release(cgc_new_n(&type, 4));
 }
 
+static void play_two_trailing_arrays(void)
+{
+	static struct cgc_type type = {.name = "two_tails",
+	                               .size = 16,
+	                               .flags = CGC_TRAILING | CGC_TRAILING_BYTES,
+	                               .trailing = {.offset = 16, .name = "rest"}};
+	cgc_release(cgc_new_n(&type, 4));
+}
+
 static void play_trailing_misaligned(void)
 {
 	static struct cgc_type type = {.name = "crooked_tail",
@@ -112,6 +121,7 @@ static const struct scene scenes[] = {
 	{"no_fields", play_no_fields},
 	{"trailing_before_the_end", play_trailing_before_the_end},
 	{"trailing_misaligned", play_trailing_misaligned},
+	{"two_trailing_arrays", play_two_trailing_arrays},
 	{"too_many", play_too_many},
 };
 
@@ -236,6 +246,44 @@ static void a_type_without_size_is_a_type(UNUSED void **state)
 	cgc_publish(other);
 	cgc_release(one);
 	cgc_release(other);
+}
+
+static void two_trailing_arrays_are_refused(UNUSED void **state)
+{
+	assert_refused("two_trailing_arrays", "two_tails", "two trailing arrays");
+}
+
+struct text {
+	cgc_ref(struct node) about;
+	char bytes[];
+};
+static struct cgc_type text_type = {.name = "text",
+                                    .size = sizeof(struct text),
+                                    CGC_FIELDS(CGC_FIELD(struct text, about)),
+                                    .flags = CGC_TRAILING_BYTES,
+                                    .trailing = CGC_BYTES_FIELD(struct text, bytes)};
+
+/* Bytes that look like references are none, wherever the object goes. */
+static void trailing_bytes_are_cleared_and_never_followed(UNUSED void **state)
+{
+	static const size_t lengths[] = {0, 1, 7, 8, 1000, 100000};
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		struct text *text = cgc_new_n(&text_type, lengths[i]);
+		assert_int_equal(cgc_trailing_count(text), lengths[i]);
+		for (size_t j = 0; j < lengths[i]; j++)
+			assert_int_equal(text->bytes[j], 0);
+		memset(text->bytes, 0x41, lengths[i]);
+		struct node *node = make(1);
+		cgc_store(node, &node->slot[0], node);
+		cgc_store_consume(text, &text->about, node);
+		cgc_collect(0);
+		cgc_publish(text);
+		cgc_collect(2);
+		assert_int_equal(live(), 2);
+		cgc_release(text);
+		cgc_collect(2);
+		assert_int_equal(live(), 0);
+	}
 }
 
 static void a_trailing_array_has_the_length_it_was_made_with(UNUSED void **state)
@@ -400,6 +448,8 @@ int main(int argc, char **argv)
 		TEST(objects_of_any_size_are_apart_and_aligned),
 		TEST(a_type_without_size_is_a_type),
 		TEST(a_trailing_array_has_the_length_it_was_made_with),
+		TEST(two_trailing_arrays_are_refused),
+		TEST(trailing_bytes_are_cleared_and_never_followed),
 		TEST(try_new_makes_the_same_objects),
 		TEST(an_acyclic_type_with_references_counts_them),
 		TEST(visiting_shows_exactly_the_references),
