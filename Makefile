@@ -2,13 +2,16 @@
 # The build of libcgc. `make help` lists the targets; every mode has a directory of its own, build/MODE.
 
 # ---- Debian packages: the only place where they are named ----------------------------------------
-DEPS_BUILD := gcc libc6-dev liburcu-dev libjemalloc-dev
-DEPS_DEMO  :=
-DEPS_TEST  := libcmocka-dev
-DEPS_MODEL := spin
-DEPS_SOAK  := gnuplot-nox python3-minimal
-DEPS_BENCH := g++ libbenchmark-dev libgc-dev python3-minimal
-DEPS_LINT  := clang clang-format clang-tidy shellcheck $(DEPS_TEST) $(DEPS_BENCH)
+DEPS_build  := gcc libc6-dev liburcu-dev libjemalloc-dev
+DEPS_demo   :=
+DEPS_test   := libcmocka-dev
+DEPS_model  := spin
+DEPS_soak   := $(DEPS_test) gnuplot-nox python3-minimal
+DEPS_bench  := g++ libbenchmark-dev libgc-dev python3-minimal
+DEPS_server := libuv1-dev libhiredis-dev
+DEPS_server-test := $(DEPS_server) libgc-dev redis-tools redis-server python3-minimal
+DEPS_lint   := clang clang-format clang-tidy shellcheck $(DEPS_test) $(DEPS_bench) $(DEPS_server)
+DEPS_GROUPS := build demo test model soak bench server server-test lint
 
 # ---- What may be overridden on the command line ---------------------------------------------------
 ifeq ($(origin CC),default)
@@ -73,7 +76,7 @@ STRESS := $(patsubst stress/%.c,$(B)/stress/%,$(wildcard stress/stress_*.c))
 DEMO_OBJECTS := $(call object,$(wildcard bench/demo/*.c))
 STALL_OBJECTS := $(call object,$(wildcard bench/stall.c))
 BENCH_OBJECTS := $(filter-out $(STALL_OBJECTS),$(call object,$(wildcard bench/*.c bench/*.cc)))
-C_FILES := $(wildcard $(foreach d,include include/cgc src tests tests/interleave stress bench bench/demo,$(d)/*.c $(d)/*.h))
+C_FILES := $(wildcard $(foreach d,include include/cgc src tests tests/interleave stress bench bench/demo bench/server,$(d)/*.c $(d)/*.h))
 CXX_FILES := $(wildcard bench/*.cc)
 
 .DEFAULT_GOAL := all
@@ -142,10 +145,36 @@ $(B)/bench: $(BENCH_OBJECTS) $(B)/libcgc.a
 $(B)/stall: $(STALL_OBJECTS) $(B)/libcgc.a
 	$(call say,LINK,$@)$(LINK) $^ -o $@ $(LIBS) -lm
 
+# The server, over three ways to manage memory: its sources, and those that end in the name of one of them.
+POLICIES := cgc manual bdwgc
+server-objects = $(patsubst bench/server/%.c,$(B)/obj/$(1)-server/%.o,$(filter-out \
+    $(foreach p,$(filter-out $(1),$(POLICIES)),bench/server/%_$(p).c),$(wildcard bench/server/*.c)))
+MEMORY_manual := -DMEMORY_MANUAL
+MEMORY_bdwgc := -DMEMORY_BDWGC
+LIBS_cgc = $(B)/libcgc.a $(LIBS)
+LIBS_manual = $(LIBS)
+LIBS_bdwgc = -lgc -ljemalloc
+define server-rules
+$(B)/obj/$(1)-server/%.o: bench/server/%.c Makefile
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$@)$$(COMPILE_C) $$(MEMORY_$(1)) -DSERVER_VERSION='"$$(VERSION)"' $$(INCLUDE) -c $$< -o $$@
+
+$(B)/$(1)-server: $(call server-objects,$(1)) $(if $(filter cgc,$(1)),$(B)/libcgc.a)
+	$$(call say,LINK,$$@)$$(LINK) $(call server-objects,$(1)) -o $$@ -luv -lhiredis $$(LIBS_$(1)) -lm
+endef
+$(foreach p,$(POLICIES),$(eval $(call server-rules,$(p))))
+
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 # ---- Running --------------------------------------------------------------------------------------
-.PHONY: demo test interleave stress soak model model-deep tsan asan bench lint format
+.PHONY: demo test interleave stress soak model model-deep server server-test tsan asan bench lint format
+server: deps-server ## build the server: build/release/cgc-server (--port N --threads N --maxmemory BYTES)
+	@$(SUB) MODE=release build/release/cgc-server
+
+server-test: deps-server-test ## the server against redis-server and broken clients
+	@$(SUB) MODE=release $(POLICIES:%=build/release/%-server)
+	@tests/server/run.sh build/release
+
 demo: deps-demo ## build and run the demonstration (DURATION= THREADS= SEED= FILE=)
 	@$(SUB) MODE=release build/release/demo
 	$(RUN) build/release/demo
@@ -198,18 +227,12 @@ format: deps-lint ## reformat all C and C++ files in place
 
 # ---- Packages -------------------------------------------------------------------------------------
 # Quick when nothing is missing: one question to dpkg. Otherwise apt, as root or through sudo.
-.PHONY: deps deps-build deps-demo deps-test deps-model deps-soak deps-bench deps-lint
-deps: PACKAGES = $(DEPS_BUILD) $(DEPS_DEMO) $(DEPS_TEST) $(DEPS_MODEL) $(DEPS_SOAK) $(DEPS_BENCH) $(DEPS_LINT)
-deps-build: PACKAGES = $(DEPS_BUILD)
-deps-demo: PACKAGES = $(DEPS_BUILD) $(DEPS_DEMO)
-deps-test: PACKAGES = $(DEPS_BUILD) $(DEPS_TEST)
-deps-model: PACKAGES = $(DEPS_BUILD) $(DEPS_MODEL)
-deps-soak: PACKAGES = $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_SOAK)
-deps-bench: PACKAGES = $(DEPS_BUILD) $(DEPS_BENCH)
-deps-lint: PACKAGES = $(DEPS_BUILD) $(DEPS_LINT)
+.PHONY: deps $(DEPS_GROUPS:%=deps-%)
+deps: PACKAGES = $(foreach g,$(DEPS_GROUPS),$(DEPS_$(g)))
+$(foreach g,$(DEPS_GROUPS),$(eval deps-$(g): PACKAGES = $$(DEPS_build) $$(DEPS_$(g))))
 
 deps: ## install every Debian package that any target needs
-deps deps-build deps-demo deps-test deps-model deps-soak deps-bench deps-lint:
+deps $(DEPS_GROUPS:%=deps-%):
 	@command -v dpkg-query >/dev/null || \
 	    { echo "make: no dpkg here; needed, by their Debian names: $(sort $(PACKAGES))"; exit 0; }; \
 	missing=; \

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The server's memory over libcgc. See memory.h.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "memory.h"
+
+bool mem_start(const char *options)
+{
+	int error = cgc_start(options);
+	if (error != 0)
+		fprintf(stderr, "cgc-server: libcgc: %s\n", strerror(error));
+	return error == 0;
+}
+
+size_t mem_stop(void)
+{
+	return cgc_stop();
+}
+
+void mem_thread_begin(void)
+{
+	cgc_thread_attach();
+}
+
+void mem_thread_end(void)
+{
+	cgc_thread_detach();
+}
+
+struct memory_numbers mem_numbers(void)
+{
+	struct cgc_stats stats;
+	cgc_get_stats(&stats);
+	return (struct memory_numbers){"libcgc", stats.objects_live, stats.bytes_live, stats.bytes_reserved};
+}
+
+void mem_describe(void (*line)(void *argument, const char *name, uint64_t value), void *argument)
+{
+	struct cgc_stats stats;
+	cgc_get_stats(&stats);
+	line(argument, "objects_allocated", stats.objects_allocated);
+	line(argument, "objects_live", stats.objects_live);
+	line(argument, "bytes_live", stats.bytes_live);
+	line(argument, "bytes_reserved", stats.bytes_reserved);
+	line(argument, "objects_published", stats.objects_published);
+	line(argument, "objects_freed_by_count", stats.objects_freed_by_count);
+	line(argument, "objects_freed_locally", stats.objects_freed_locally);
+	line(argument, "objects_freed_by_detector", stats.objects_freed_by_detector);
+	line(argument, "objects_waiting", stats.objects_waiting);
+	line(argument, "suspects", stats.suspects);
+	line(argument, "windows", stats.windows);
+	line(argument, "windows_aborted", stats.windows_aborted);
+	line(argument, "grace_periods", stats.grace_periods);
+	line(argument, "paced_nanoseconds", stats.paced_nanoseconds);
+	line(argument, "longest_stall_nanoseconds", stats.longest_stall_nanoseconds);
+}
