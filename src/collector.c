@@ -124,6 +124,7 @@ static void round_of_queues(struct cgc__context *self)
 	consume_all(self);
 	if (pending_entries() > 0) {
 		cgc__grace_wait();
+		cgc__pause("collector.round_waited");
 		consume_all(self);
 	}
 	cgc__slab_release_retired();
@@ -394,6 +395,7 @@ static long wait_for_collection(void)
 	waiter.next = collector.waiters;
 	collector.waiters = &waiter;
 	cgc__collector_wake();
+	cgc__pause("collector.waiting");
 	while (!waiter.is_served)
 		pthread_cond_wait(&collector.done, &collector.lock);
 	pthread_mutex_unlock(&collector.lock);

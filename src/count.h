@@ -78,6 +78,7 @@ static inline void cgc__count_up(struct cgc__context *self, struct cgc__header *
 	if (bias == self->biased_bias) {
 		/* No order needed: only this thread writes it while the bias is its own. */
 		uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+		cgc__pause_fast("count.local_up_due");
 		/* No order needed: an increment makes nothing visible. Pairs: COUNT.r, window.c. */
 		atomic_store_explicit(&header->local, local + CGC__LOCAL_RETAIN, memory_order_relaxed);
 	} else if (CGC__KIND(bias) != CGC__IMMORTAL) {

@@ -26,6 +26,7 @@
 #include <urcu/urcu-memb.h>
 
 #include "heap.h"
+#include "pause.h"
 
 /* Two addresses that stand for the edges: sections ended, and grace periods begun. */
 extern char cgc__grace_ended, cgc__grace_began;
@@ -72,11 +73,12 @@ void cgc__grace_wait(void);
  * that was under way at the stamp: two would do, and a third is to spare. */
 static inline void cgc__grace_stamp(struct cgc__header *header)
 {
+	/* No order needed: a section keeps it near enough. */
+	uint32_t started = (uint32_t)atomic_load_explicit(&cgc__grace_started, memory_order_relaxed);
+	cgc__pause_fast("grace.stamp_read");
 	/* STAMP.w, and no order needed: the release decrement that follows carries it. Pairs: STAMP.r,
 	 * cgc__grace_is_old(), after the decrement that found zero. */
-	atomic_store_explicit(&header->unlinked,
-	                      (uint32_t)atomic_load_explicit(&cgc__grace_started, memory_order_relaxed),
-	                      memory_order_relaxed);
+	atomic_store_explicit(&header->unlinked, started, memory_order_relaxed);
 }
 
 static inline bool cgc__grace_is_old(struct cgc__header *header)

@@ -44,6 +44,7 @@ void cgc__pending_push(struct cgc__context *self, void *object, uint64_t word)
 	do {
 		/* No order needed: the exchange below publishes it. */
 		atomic_store_explicit(&header->local, (uintptr_t)head, memory_order_relaxed);
+		cgc__pause("pending.overflow_linked");
 		/* OVERFLOW.w. Pairs: OVERFLOW.r in cgc__pending_retry_overflow(). */
 	} while (!atomic_compare_exchange_weak_explicit(&cgc__heap.overflow, &head, header,
 	                                                memory_order_release, memory_order_relaxed));

@@ -3,7 +3,7 @@
  * An unbounded queue in chunks: one producer, one consumer at a time. Who may consume is settled by the
  * caller (context.consuming); the hand-over between consumers orders their plain fields.
  */
-#include "heap.h"
+#include "pause.h"
 
 static size_t chunk_bytes(uint32_t limit)
 {
@@ -41,6 +41,7 @@ bool cgc__queue_push(struct cgc__queue *queue, void *object, uint64_t word)
 		filled = 0;
 	}
 	tail->entries[filled] = (struct cgc__entry){object, word};
+	cgc__pause("queue.entry_written");
 	/* ENTRY.w: the entry before its number. Pairs: ENTRY.r in pop. */
 	atomic_store_explicit(&tail->filled, filled + 1, memory_order_release);
 	/* LENGTH.w: only the producer writes it; release so that a length seen is a length that can be

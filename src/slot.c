@@ -145,6 +145,7 @@ static void *put(struct cgc__context *self, _Atomic(void *) *slot, void *value)
 	cgc__grace_enter();
 	bool is_local = !is_new && move_in_begin(self, value);
 	void *old;
+	cgc__pause_fast("slot.put_counted");
 	if (is_new && closes_ring && !cgc__count_is_untracked(cgc__header_of(value))) {
 		/* Before the store: afterwards others may release it. */
 		cgc__count_add_suspect(self, value);

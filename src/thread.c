@@ -146,6 +146,7 @@ static void publish_leftovers(struct cgc__context *self)
 	size_t position = SIZE_MAX;
 	struct cgc__slab *slab = NULL;
 	while ((slab = cgc__slab_walk(self, &position, slab)) != NULL) {
+		cgc__pause("thread.slab_found");
 		for (uint32_t cell = 0; cell < slab->bumped; cell++) {
 			struct cgc__header *header = cgc__slab_header(slab, cell);
 			/* GENERATION.r: with 0, a cell that others have freed reads as free. Pairs: GENERATION.w. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pause.h"
 #include "slab.h"
 
 #define TYPE_LIMIT 65536
@@ -97,6 +98,7 @@ uint64_t cgc__type_info(struct cgc_type *type, const char *function)
 		info = info_of(type, type_count);
 		/* TYPE.w: the entry before the number. Pairs: TYPE.r in cgc__type_of_id(). */
 		atomic_store_explicit(&cgc__types[type_count++], type, memory_order_release);
+		cgc__pause("type.entered");
 		/* TYPE.w: as above. Pairs: TYPE.r at the top. */
 		atomic_store_explicit(&type->cgc__info, info, memory_order_release);
 	}

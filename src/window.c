@@ -226,7 +226,9 @@ uint64_t cgc__window_sweep(struct cgc__context *self)
 		for (; length > 0 && cgc__queue_pop(&context->suspects, &entry); length--) {
 			struct cgc__header *header = cgc__header_of(entry.object);
 			/* GONE.r: nothing but the flag keeps it. Pairs: GONE.w in reclaim.c. */
-			if ((atomic_load_explicit(&header->shared, memory_order_acquire) & CGC__GONE) != 0) {
+			uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
+			cgc__pause("window.sweep_read");
+			if ((shared & CGC__GONE) != 0) {
 				/* No order needed: nobody else has it. */
 				atomic_fetch_and_explicit(&header->shared, ~CGC__SUSPECT, memory_order_relaxed);
 				cgc__slab_give(self, header);
