@@ -6,12 +6,13 @@ DEPS_build  := gcc libc6-dev liburcu-dev libjemalloc-dev
 DEPS_demo   :=
 DEPS_test   := libcmocka-dev
 DEPS_model  := spin
+DEPS_mutants := $(DEPS_test) python3-minimal
 DEPS_soak   := $(DEPS_test) gnuplot-nox python3-minimal
 DEPS_bench  := g++ libbenchmark-dev libgc-dev python3-minimal
 DEPS_server := libuv1-dev libhiredis-dev
 DEPS_server-test := $(DEPS_server) libgc-dev redis-tools redis-server python3-minimal
 DEPS_lint   := clang clang-format clang-tidy shellcheck $(DEPS_test) $(DEPS_bench) $(DEPS_server)
-DEPS_GROUPS := build demo test model soak bench server server-test lint
+DEPS_GROUPS := build demo test model mutants soak bench server server-test lint
 
 # ---- What may be overridden on the command line ---------------------------------------------------
 ifeq ($(origin CC),default)
@@ -167,7 +168,10 @@ $(foreach p,$(POLICIES),$(eval $(call server-rules,$(p))))
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 # ---- Running --------------------------------------------------------------------------------------
-.PHONY: demo test interleave stress soak model model-deep server server-test tsan asan bench lint format
+.PHONY: demo test interleave stress soak model model-deep mutants server server-test tsan asan bench lint format
+mutants: deps-mutants ## faults of one line in src/, one at a time: each must be noticed by a test
+	@tests/mutants/run
+
 server: deps-server ## build the server: build/release/cgc-server (--port N --threads N --maxmemory BYTES)
 	@$(SUB) MODE=release build/release/cgc-server
 
