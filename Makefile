@@ -24,6 +24,8 @@ endif
 AR ?= ar
 MODE ?= release
 DURATION ?= 10
+# Random commands of each comparison in server-test.
+COMMANDS ?= 20000
 prefix ?= /usr/local
 libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
@@ -177,7 +179,7 @@ server: deps-server ## build the server: build/release/cgc-server (--port N --th
 
 server-test: deps-server-test ## the server against redis-server and broken clients
 	@$(SUB) MODE=release $(POLICIES:%=build/release/%-server)
-	@tests/server/run.sh build/release
+	@COMMANDS='$(COMMANDS)' tests/server/run.sh build/release
 
 demo: deps-demo ## build and run the demonstration (DURATION= THREADS= SEED= FILE=)
 	@$(SUB) MODE=release build/release/demo
