@@ -6,7 +6,7 @@ DEPS_build  := gcc libc6-dev liburcu-dev libjemalloc-dev
 DEPS_demo   :=
 DEPS_test   := libcmocka-dev
 DEPS_model  := spin
-DEPS_mutants := $(DEPS_test) python3-minimal
+DEPS_mutants := $(DEPS_test) python3
 DEPS_soak   := $(DEPS_test) gnuplot-nox python3-minimal
 DEPS_bench  := g++ libbenchmark-dev libgc-dev python3-minimal
 DEPS_server := libuv1-dev libhiredis-dev
@@ -171,8 +171,8 @@ $(foreach p,$(POLICIES),$(eval $(call server-rules,$(p))))
 
 # ---- Running --------------------------------------------------------------------------------------
 .PHONY: demo test interleave stress soak model model-deep mutants server server-test tsan asan bench lint format
-mutants: deps-mutants ## faults of one line in src/, one at a time: each must be noticed by a test
-	@tests/mutants/run
+mutants: deps-mutants ## faults of one line in src/, one at a time: each must be noticed by a test (MUTANTS=--short)
+	@tests/mutants/run $(MUTANTS)
 
 server: deps-server ## build the server: build/release/cgc-server (--port N --threads N --maxmemory BYTES)
 	@$(SUB) MODE=release build/release/cgc-server
