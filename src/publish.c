@@ -7,6 +7,7 @@
  * memory and no recursion. While it is listed, the upper half of local counts the references from within the
  * list: those are in slots that others will overwrite, so they are counted in shared from now on, and local
  * keeps what the owner's handles and private objects hold.
+ * Model: tests/model/publish.pml.
  */
 #include "count.h"
 #include "object.h"

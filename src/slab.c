@@ -7,6 +7,7 @@
  * stack; the push that finds that stack empty also puts the slab on its context's `returned` stack, once, where
  * the owner picks it up when it runs out. A slab whose cells are all on its remote stack is taken from there by
  * the background thread, so that an owner that sleeps for ever keeps no memory.
+ * Model: tests/model/slab.pml.
  */
 #include <string.h>
 
