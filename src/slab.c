@@ -440,6 +440,16 @@ void cgc__slab_release_retired(void)
 /* Owner: its free cells, as if others had freed them, so that the slab goes back when the last one is free. */
 static void give_free_cells(struct cgc__context *self, struct cgc__slab *slab)
 {
+	/* Those never used as well: of a slab that nobody allocates from, bumped is constant, as all_cells_remote() in
+	 * another thread expects. */
+	while (slab->bumped < slab->cell_count) {
+		struct cgc__header *header = cgc__slab_header(slab, slab->bumped++);
+		/* No order needed, here and below: owner only. */
+		atomic_store_explicit(&header->bias, CGC__FREE, memory_order_relaxed);
+		/* No order needed: as above. */
+		atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
+		slab->free = header;
+	}
 	uint64_t count = slab->bumped - slab->used;
 	struct cgc__header *first = slab->free, *last = first;
 	if (first == NULL)

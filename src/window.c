@@ -288,8 +288,8 @@ void cgc__window_close(struct cgc__window *window)
 	cgc__pause("window.close_due");
 	for (size_t i = 0; i < window->member_count; i++)
 		*map_entry(window->members[i].object) = 0;
-	/* No order needed: memory that goes back late is only late. */
-	atomic_store_explicit(&cgc__heap.window_open, false, memory_order_relaxed);
+	/* WINDOW.w: what the copy read, before the memory is anybody else's. Pairs: WINDOW.r in reclaim.c. */
+	atomic_store_explicit(&cgc__heap.window_open, false, memory_order_release);
 }
 
 void cgc__window_free(struct cgc__window *window)
