@@ -347,6 +347,15 @@ CGC_API long cgc_reference_count(const void *object); /* exact only while nobody
 /* Calls visit for every object that `object` refers to, borrowed, inside a read section. */
 CGC_API void cgc_visit_references(void *object, void (*visit)(void *referent, void *argument), void *argument);
 
+/* Checks the whole heap against the invariants of docs/design.md: headers against references, flags against
+ * queues, lists against slabs, counters against cells. Returns how many are violated, each told in one line on
+ * stderr; SIZE_MAX, with a line too, if there is no memory to find out. Changes nothing. Runs on the background
+ * thread, between two looks, while the caller waits. All other threads must be quiet, and known to be by the
+ * caller: outside of calls of the library and of read sections; they may hold objects, private ones too. Not
+ * inside a read section, a finalizer or a callback (refused with a message and abort). Time and memory linear
+ * in the heap; for tests. */
+CGC_API size_t cgc_debug_verify(void);
+
 /* p, after checking with debug=1 that it is NULL or of that type. */
 #define cgc_cast(p, T, type) ((T *)cgc__cast((p), (type)))
 

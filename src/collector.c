@@ -17,7 +17,7 @@
 #define LOOK_NS UINT64_C(100000000)      /* suspects wait no longer than this, if looks are cheap */
 #define SETTLE_ROUNDS 100                /* grace periods that cgc_collect(2) gives busy queues */
 
-/* A thread in cgc_collect(2), on its own stack. */
+/* A thread in cgc_collect(2) or cgc_debug_verify(), on its own stack. */
 struct waiter {
 	struct waiter *next; /* [lock] */
 	long result;         /* [lock] */
@@ -36,6 +36,7 @@ static struct {
 	bool answered;           /* [lock] the background thread is attached, or has failed to be */
 	int attach_error;        /* [lock] */
 	struct waiter *waiters;  /* [lock] threads in cgc_collect(2) that no look serves yet */
+	struct waiter *checkers; /* [lock] threads in cgc_debug_verify(), the same */
 	/* The background thread's own: */
 	struct cgc__window window;
 	uint64_t suspects_kept, died_before; /* of the last sweep, while automatic collection is off */
@@ -214,30 +215,46 @@ static long collect(struct cgc__context *self, bool whole)
 static bool has_waiters(void)
 {
 	pthread_mutex_lock(&collector.lock);
-	bool has = collector.waiters != NULL;
+	bool has = collector.waiters != NULL || collector.checkers != NULL;
 	pthread_mutex_unlock(&collector.lock);
 	return has;
 }
 
-/* One look for all who wait by now; it begins after their calls. False if nobody waits. */
-static bool serve(struct cgc__context *self)
+static struct waiter *take_waiters(struct waiter **list)
 {
 	pthread_mutex_lock(&collector.lock);
-	struct waiter *served = collector.waiters;
-	collector.waiters = NULL;
+	struct waiter *taken = *list;
+	*list = NULL;
 	pthread_mutex_unlock(&collector.lock);
+	return taken;
+}
+
+static void answer(struct waiter *served, long result)
+{
+	pthread_mutex_lock(&collector.lock);
+	for (struct waiter *waiter = served; waiter != NULL; waiter = waiter->next) {
+		waiter->result = result;
+		waiter->is_served = true;
+	}
+	pthread_cond_broadcast(&collector.done);
+	pthread_mutex_unlock(&collector.lock);
+}
+
+/* One look for all who wait by now, or one check; it begins after their calls. False if nobody waits. */
+static bool serve(struct cgc__context *self)
+{
+	struct waiter *served = take_waiters(&collector.checkers);
+	if (served != NULL) {
+		answer(served, (long)cgc__verify_all());
+		return true;
+	}
+	served = take_waiters(&collector.waiters);
 	if (served == NULL)
 		return false;
 	settle_queues(self);
 	long freed = collect(self, true);
 	settle_queues(self);
-	pthread_mutex_lock(&collector.lock);
-	for (struct waiter *waiter = served; waiter != NULL; waiter = waiter->next) {
-		waiter->result = freed;
-		waiter->is_served = true;
-	}
-	pthread_cond_broadcast(&collector.done);
-	pthread_mutex_unlock(&collector.lock);
+	answer(served, freed);
 	return true;
 }
 
@@ -309,6 +326,7 @@ static void *run(void *unused)
 	struct cgc__context *self = cgc__self;
 	/* STOP.r. Pairs: STOP.w in cgc_stop(). */
 	while (!atomic_load_explicit(&collector.stopping, memory_order_acquire)) {
+		cgc__pause("collector.round_due");
 		if (serve(self))
 			continue;
 		round_of_queues(self);
@@ -388,18 +406,24 @@ int cgc_start(const char *options)
 	return error;
 }
 
-static long wait_for_collection(void)
+static long wait_in(struct waiter **list)
 {
 	struct waiter waiter = {0};
 	pthread_mutex_lock(&collector.lock);
-	waiter.next = collector.waiters;
-	collector.waiters = &waiter;
+	waiter.next = *list;
+	*list = &waiter;
 	cgc__collector_wake();
 	cgc__pause("collector.waiting");
 	while (!waiter.is_served)
 		pthread_cond_wait(&collector.done, &collector.lock);
 	pthread_mutex_unlock(&collector.lock);
 	return waiter.result;
+}
+
+/* cgc__verify_all() on the background thread. */
+size_t cgc__collector_verify(void)
+{
+	return (size_t)wait_in(&collector.checkers);
 }
 
 long cgc_collect(int generation)
@@ -418,7 +442,7 @@ long cgc_collect(int generation)
 			"cgc_collect", NULL,
 			"generation 2 inside a read section: the collection would wait for the section's end");
 	long freed = cgc__young_collect(self, 1);
-	return (freed > 0 ? freed : 0) + wait_for_collection();
+	return (freed > 0 ? freed : 0) + wait_in(&collector.waiters);
 }
 
 size_t cgc_stop(void)

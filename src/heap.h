@@ -391,6 +391,8 @@ size_t cgc__reclaim_bytes(const void *object);
 /* weak.c */
 struct cgc_weak *cgc__weak_detach(void *object, struct cgc_weak *before);
 void cgc__weak_call(struct cgc__context *self, struct cgc_weak *list);
+bool cgc__weak_walk(unsigned stripe, void (*visit)(void *argument, const void *target, bool is_in_place),
+                    void *argument, size_t *cell_count);
 
 /* window.c, verdict.c: see window.h. collector.c */
 void cgc__collector_wake(void);
@@ -399,5 +401,9 @@ bool cgc__collector_is_self(void);
 bool cgc__collector_is_running(void);
 void cgc__collector_stats(struct cgc_stats *stats);
 void cgc__collector_whole_due(void);
+size_t cgc__collector_verify(void);
+
+/* verify.c */
+size_t cgc__verify_all(void);
 
 #endif

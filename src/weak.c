@@ -260,3 +260,27 @@ void cgc__weak_call(struct cgc__context *self, struct cgc_weak *list)
 			cgc__memory_put(weak, sizeof(*weak));
 	}
 }
+
+/* For cgc_debug_verify(): the cells of one stripe, each with whether it is where a death would look for it, and how
+ * many the stripe counts. False if there is no such stripe. */
+bool cgc__weak_walk(unsigned stripe, void (*visit)(void *argument, const void *target, bool is_in_place),
+                    void *argument, size_t *cell_count)
+{
+	if (stripe >= STRIPES)
+		return false;
+	pthread_once(&once, start);
+	pthread_mutex_lock(&stripes[stripe].lock);
+	for (size_t i = 0; i < stripes[stripe].bucket_count; i++) {
+		struct cgc_weak **bucket = &stripes[stripe].buckets[i];
+		for (const struct cgc_weak *cell = *bucket; cell != NULL; cell = cell->next) {
+			/* No order needed: under the lock. */
+			const void *target = atomic_load_explicit(&cell->target, memory_order_relaxed);
+			visit(argument, target,
+			      cell->stripe == stripe && stripe_of(target) == stripe && cell->state == IDLE &&
+			              bucket_of(&stripes[stripe], target) == bucket);
+		}
+	}
+	*cell_count = stripes[stripe].cell_count;
+	pthread_mutex_unlock(&stripes[stripe].lock);
+	return true;
+}

@@ -259,9 +259,13 @@ STRESS_UNUSED static uint64_t stress_live(void)
 STRESS_UNUSED static void stress_expect_live(uint64_t expected, const char *when)
 {
 	unsigned collections = 0;
+	if (cgc_debug_verify() != 0)
+		VIOLATED("%s: the heap violates its invariants before it is collected", when);
 	while (cgc_collect(2) > 0)
 		if (++collections == 1000)
 			VIOLATED("%s: 1000 collections of a quiet heap in turn found garbage", when);
+	if (cgc_debug_verify() != 0)
+		VIOLATED("%s: the heap violates its invariants", when);
 	uint64_t live = stress_live();
 	if (live != expected)
 		VIOLATED("%s: %" PRIu64 " objects live, expected %" PRIu64, when, live, expected);

@@ -79,6 +79,11 @@ static void work(struct worker *worker)
 		struct hands hands = {.worker = worker};
 		for (unsigned steps = 1 + below(worker, STEPS_MOST); steps > 0; steps--)
 			graph_step(&hands);
+		/* Threads at rest that hold what they hold, private, published and queued. */
+		pthread_barrier_wait(&barrier);
+		if (worker->index == 0 && cgc_debug_verify() != 0)
+			VIOLATED("the heap at rest violates its invariants");
+		pthread_barrier_wait(&barrier);
 		hands_drop_all(&hands);
 		/* Rings of its own that nobody else can see are the only garbage that waits for its thread. */
 		unsigned way = below(worker, 3);

@@ -267,7 +267,12 @@ UNUSED static int teardown(void **state)
 	(void)state;
 	static const unsigned defaults[3] = {2000, 10, 10};
 	cgc_set_threshold(defaults);
+	size_t violations = cgc_debug_verify();
 	size_t alive = cgc_stop();
+	if (violations != 0) {
+		print_error("%zu violations in the heap after the test\n", violations);
+		return -1;
+	}
 	if (alive != live_before) {
 		print_error("%zu objects alive after the test, %zu before\n", alive, (size_t)live_before);
 		return -1;

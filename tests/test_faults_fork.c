@@ -205,11 +205,10 @@ static void each_step_of_the_protocol_may_be_forked_at(UNUSED void **state)
 	pthread_t threads[WORKERS];
 	begin_work(threads, BUSY_OPTIONS ",yield=1000000000");
 	have_something();
-	points.count = 0;
 	cgc__pause_handle(fork_at);
-	int seen, before;
+	int seen = 0, before;
 	do {
-		before = points.count;
+		before = seen;
 		for (int i = 0; i < 20; i++)
 			cgc_collect(2);
 		pthread_mutex_lock(&points.lock);
