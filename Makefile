@@ -5,6 +5,7 @@
 DEPS_build  := gcc libc6-dev liburcu-dev libjemalloc-dev
 DEPS_demo   :=
 DEPS_test   := libcmocka-dev
+DEPS_fuzz   := clang libclang-rt-14-dev
 DEPS_model  := spin
 DEPS_mutants := $(DEPS_test) python3
 DEPS_soak   := $(DEPS_test) gnuplot-nox python3-minimal
@@ -12,7 +13,7 @@ DEPS_bench  := g++ libbenchmark-dev libgc-dev python3-minimal
 DEPS_server := libuv1-dev libhiredis-dev
 DEPS_server-test := $(DEPS_server) libgc-dev redis-tools redis-server python3-minimal
 DEPS_lint   := clang clang-format clang-tidy shellcheck $(DEPS_test) $(DEPS_bench) $(DEPS_server)
-DEPS_GROUPS := build demo test model mutants soak bench server server-test lint
+DEPS_GROUPS := build demo test fuzz model mutants soak bench server server-test lint
 
 # ---- What may be overridden on the command line ---------------------------------------------------
 ifeq ($(origin CC),default)
@@ -24,6 +25,9 @@ endif
 AR ?= ar
 MODE ?= release
 DURATION ?= 10
+# How long fuzz and fuzz-bytes run, and how many of each program at once: they wait for grace periods most of the time.
+FUZZ_SECONDS ?= 60
+FUZZ_PAIRS ?= 8
 # Random commands of each comparison in server-test.
 COMMANDS ?= 20000
 prefix ?= /usr/local
@@ -52,8 +56,12 @@ MODE_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-s
 else ifeq ($(MODE),pause)
 # With every pause point (src/pause.h), for the interleaving tests.
 MODE_FLAGS := -O1 -g -DCGC__PAUSES=1
+else ifeq ($(MODE),fuzz)
+# For libFuzzer, which comes with clang.
+CC := clang
+MODE_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
 else
-$(error MODE is release, debug, tsan, asan or pause, not '$(MODE)')
+$(error MODE is release, debug, tsan, asan, pause or fuzz, not '$(MODE)')
 endif
 
 VERSION := $(shell awk '/define CGC_VERSION_/ { v = v s $$3; s = "." } END { print v }' include/cgc.h)
@@ -76,10 +84,12 @@ LIB_OBJECTS := $(call object,$(wildcard src/*.c))
 INTERLEAVE := $(patsubst tests/interleave/%.c,$(B)/interleave/%,$(wildcard tests/interleave/test_*.c))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 STRESS := $(patsubst stress/%.c,$(B)/stress/%,$(wildcard stress/stress_*.c))
+FUZZ := $(patsubst %,$(B)/fuzz/%,fuzz_one fuzz_many)
+FUZZ_OBJECTS := $(call object,$(filter-out tests/fuzz/fuzz_%.c,$(wildcard tests/fuzz/*.c)))
 DEMO_OBJECTS := $(call object,$(wildcard bench/demo/*.c))
 STALL_OBJECTS := $(call object,$(wildcard bench/stall.c))
 BENCH_OBJECTS := $(filter-out $(STALL_OBJECTS),$(call object,$(wildcard bench/*.c bench/*.cc)))
-C_FILES := $(wildcard $(foreach d,include include/cgc src tests tests/interleave stress bench bench/demo bench/server,$(d)/*.c $(d)/*.h))
+C_FILES := $(wildcard $(foreach d,include include/cgc src tests tests/interleave tests/fuzz stress bench bench/demo bench/server,$(d)/*.c $(d)/*.h))
 CXX_FILES := $(wildcard bench/*.cc)
 
 .DEFAULT_GOAL := all
@@ -89,15 +99,17 @@ MAKEFLAGS += --no-print-directory
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
 # One program after the other, each built with all processors unless -j says otherwise.
 SUB = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-ifneq ($(filter deps demo test interleave stress soak tsan asan bench lint format,$(MAKECMDGOALS)),)
+ifneq ($(filter deps demo test interleave stress soak fuzz fuzz-bytes tsan asan bench lint format,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
 # ---- Building -------------------------------------------------------------------------------------
-.PHONY: all programs interleave-programs bench-programs
+.PHONY: all programs interleave-programs fuzz-programs bench-programs
 all: $(B)/libcgc.a $(B)/libcgc.so ## the libraries (MODE=release, debug, tsan, asan, pause)
 
 interleave-programs: $(INTERLEAVE)
+
+fuzz-programs: $(FUZZ)
 
 programs: $(TESTS) $(STRESS) $(if $(DEMO_OBJECTS),$(B)/demo)
 
@@ -132,6 +144,14 @@ $(TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libcgc.a
 $(INTERLEAVE): $(B)/interleave/%: $(B)/obj/tests/interleave/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(LINK) $^ -o $@ -lcmocka $(LIBS) -lm
+
+$(FUZZ): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_OBJECTS) $(B)/libcgc.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(LINK) $^ -o $@ $(LIBS)
+
+$(B)/fuzz/fuzz_bytes: $(B)/obj/tests/fuzz/fuzz_bytes.o $(FUZZ_OBJECTS) $(B)/libcgc.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(LINK) -fsanitize=fuzzer $^ -o $@ $(LIBS)
 
 $(STRESS): $(B)/stress/%: $(B)/obj/stress/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)
@@ -170,7 +190,7 @@ $(foreach p,$(POLICIES),$(eval $(call server-rules,$(p))))
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 # ---- Running --------------------------------------------------------------------------------------
-.PHONY: demo test interleave stress soak model model-deep mutants server server-test tsan asan bench lint format
+.PHONY: demo test interleave stress soak fuzz fuzz-bytes model model-deep mutants server server-test tsan asan bench lint format
 mutants: deps-mutants ## faults of one line in src/, one at a time: each must be noticed by a test (MUTANTS=--short)
 	@tests/mutants/run $(MUTANTS)
 
@@ -200,6 +220,15 @@ stress: deps-build ## each stress program for DURATION=10 seconds
 soak: deps-soak ## all stress programs at once for DURATION=1800 seconds; memory must stay flat (build/soak.svg)
 	@$(SUB) MODE=release programs
 	@DURATION=$(if $(filter command line environment,$(origin DURATION)),$(DURATION),1800) stress/soak.py build/release
+
+fuzz: deps-build ## random programs against a sequential oracle for FUZZ_SECONDS=60 (FUZZ_PAIRS= MODE=)
+	@$(SUB) MODE=$(MODE) fuzz-programs
+	@RUN='$(RUN)' DURATION=$(FUZZ_SECONDS) tests/fuzz/run.sh $(B) $(FUZZ_PAIRS)
+
+fuzz-bytes: deps-fuzz ## the same, steered by libFuzzer, under AddressSanitizer, for FUZZ_SECONDS=60
+	@$(SUB) MODE=fuzz build/fuzz/fuzz/fuzz_bytes
+	$(RUN) build/fuzz/fuzz/fuzz_bytes -artifact_prefix=build/fuzz/ -max_len=8192 -timeout=120 \
+	    -max_total_time=$(FUZZ_SECONDS)
 
 model: deps-model ## check the models of the protocol, and that each broken twin is found
 	@tests/model/run.sh

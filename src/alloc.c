@@ -45,7 +45,9 @@ static inline void *dress(struct cgc__context *self, struct cgc__header *header,
 /* Any size; NULL if memory is out. */
 static void *try_new(struct cgc_type *type, size_t trailing, const char *function)
 {
-	struct cgc__context *self = cgc__thread_self();
+	struct cgc__context *self = cgc__self;
+	if (self == NULL && (self = cgc__thread_try_attach()) == NULL)
+		return NULL;
 	uint64_t info = cgc__type_info(type, function);
 	size_t bytes = sizeof(struct cgc__header) + type->size;
 	if (trailing > 0) {
@@ -69,6 +71,7 @@ static void *try_new(struct cgc_type *type, size_t trailing, const char *functio
 
 static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *function)
 {
+	cgc__thread_self();
 	for (;;) {
 		void *object = try_new(type, trailing, function);
 		if (__builtin_expect(object != NULL, 1))

@@ -256,6 +256,7 @@ extern _Thread_local struct cgc__context *cgc__self __attribute__((tls_model("in
 
 /* thread.c */
 struct cgc__context *cgc__thread_attach_slow(void);
+struct cgc__context *cgc__thread_try_attach(void);
 int cgc__thread_attach_background(void);
 void cgc__thread_detach(void);
 void cgc__thread_refuse_child(const char *function);

@@ -118,16 +118,29 @@ static int attach(bool is_background)
 	return 0;
 }
 
-struct cgc__context *cgc__thread_attach_slow(void)
+/* NULL if there is no memory for it; what else may fail is the end. */
+struct cgc__context *cgc__thread_try_attach(void)
 {
 	if (was_detached && cgc__heap.debug)
 		cgc__report_misuse(
 			"cgc_thread_detach", NULL,
 			"unattached access: the thread has detached and uses objects: attach it again first");
 	int error = attach(false);
-	if (error != 0)
+	if (error != 0 && error != ENOMEM)
 		cgc__report_fatal("cgc_thread_attach", "a thread that uses objects cannot be attached", error);
 	return cgc__self;
+}
+
+struct cgc__context *cgc__thread_attach_slow(void)
+{
+	for (;;) {
+		struct cgc__context *self = cgc__thread_try_attach();
+		if (self != NULL)
+			return self;
+		if (!cgc__report_out_of_memory(sizeof(struct cgc__context)))
+			cgc__report_fatal("cgc_thread_attach", "a thread that uses objects cannot be attached",
+			                  ENOMEM);
+	}
 }
 
 int cgc_thread_attach(void)

@@ -266,7 +266,43 @@ static void play_use_later(void)
 	in_thread(use_in_vain, NULL);
 }
 
+static bool let_succeed(UNUSED size_t bytes)
+{
+	let_fail(NONE, 0);
+	return true;
+}
+
+/* Without memory to attach it, a thread's first allocation fails as any other. */
+static void *allocate_first(UNUSED void *argument)
+{
+	let_fail(chosen(), 0);
+	MUST(cgc_try_new(&leaf_type) == NULL);
+	MUST(cgc_try_new_n(&array_type, 2) == NULL);
+	MUST(count_of(&failed) > 0);
+	cgc_set_oom_handler(let_succeed);
+	void *leaf = cgc_new(&leaf_type);
+	cgc_set_oom_handler(NULL);
+	cgc_release(leaf);
+	return NULL;
+}
+
+static void play_allocate_later(void)
+{
+	MUST(cgc_start("enable=0") == 0);
+	MUST(cgc_thread_attach() == 0);
+	in_thread(allocate_first, NULL);
+	use_all_and_stop();
+}
+
+static void play_allocate_first(void)
+{
+	allocate_first(NULL);
+	use_all_and_stop();
+}
+
 static const struct scene scenes[] = {
+	{"allocate_first", play_allocate_first},
+	{"allocate_later", play_allocate_later},
 	{"start", play_start},
 	{"start_again", play_start_again},
 	{"attach_first", play_attach_first},
@@ -322,6 +358,13 @@ static void a_first_attach_says_why_the_library_cannot_start(UNUSED void **state
 	ends_well_failing("attach_first", AT_FORK);
 }
 
+static void a_first_allocation_without_memory_to_attach_may_be_tried_again(UNUSED void **state)
+{
+	ends_well_failing("allocate_first", GET_MEMORY);
+	ends_well_failing("allocate_later", GET_MEMORY);
+	ends_well_failing("allocate_later", SET_KEY);
+}
+
 static void a_thread_that_cannot_be_attached_may_try_again(UNUSED void **state)
 {
 	ends_well_failing("attach_later", SET_KEY);
@@ -353,6 +396,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_later_start_may_fail_as_the_first),
 		cmocka_unit_test(a_first_attach_says_why_the_library_cannot_start),
 		cmocka_unit_test(a_thread_that_cannot_be_attached_may_try_again),
+		cmocka_unit_test(a_first_allocation_without_memory_to_attach_may_be_tried_again),
 		cmocka_unit_test(a_use_without_a_library_that_can_start_ends_with_a_message),
 		cmocka_unit_test(a_use_by_a_thread_that_cannot_be_attached_ends_with_a_message),
 	};
