@@ -56,12 +56,14 @@ MODE_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-s
 else ifeq ($(MODE),pause)
 # With every pause point (src/pause.h), for the interleaving tests.
 MODE_FLAGS := -O1 -g -DCGC__PAUSES=1
+else ifeq ($(MODE),pause-tsan)
+MODE_FLAGS := -O1 -g -DCGC__PAUSES=1 -fno-omit-frame-pointer -fsanitize=thread
 else ifeq ($(MODE),fuzz)
 # For libFuzzer, which comes with clang.
 CC := clang
 MODE_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
 else
-$(error MODE is release, debug, tsan, asan, pause or fuzz, not '$(MODE)')
+$(error MODE is release, debug, tsan, asan, pause, pause-tsan or fuzz, not '$(MODE)')
 endif
 
 VERSION := $(shell awk '/define CGC_VERSION_/ { v = v s $$3; s = "." } END { print v }' include/cgc.h)
@@ -105,7 +107,7 @@ endif
 
 # ---- Building -------------------------------------------------------------------------------------
 .PHONY: all programs interleave-programs fuzz-programs bench-programs
-all: $(B)/libcgc.a $(B)/libcgc.so ## the libraries (MODE=release, debug, tsan, asan, pause)
+all: $(B)/libcgc.a $(B)/libcgc.so ## the libraries (MODE=release, debug, tsan, asan, pause, pause-tsan)
 
 interleave-programs: $(INTERLEAVE)
 
@@ -236,12 +238,14 @@ model: deps-model ## check the models of the protocol, and that each broken twin
 model-deep: deps-model ## the same in larger bounds
 	@tests/model/run.sh --deep
 
-tsan: deps-test ## the tests and 20 seconds of each stress program under ThreadSanitizer
+tsan: deps-test ## the tests, the interleavings and 20 seconds of each stress program under ThreadSanitizer
 	@$(SUB) MODE=tsan programs
+	@$(SUB) MODE=pause-tsan interleave-programs
 	@RUN='$(RUN)' tests/run.sh build/tsan
+	@RUN='$(RUN)' tests/run.sh --interleave build/pause-tsan
 	@RUN='$(RUN)' DURATION=20 tests/run.sh --stress build/tsan
 
-asan: deps-test ## the same under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: deps-test ## the tests and 20 seconds of each stress program under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(SUB) MODE=asan programs
 	@RUN='$(RUN)' tests/run.sh build/asan
 	@RUN='$(RUN)' DURATION=20 tests/run.sh --stress build/asan

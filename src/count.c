@@ -2,7 +2,8 @@
  *
  * The slow halves of retain and release, and what a lost reference leaves behind: an object whose count is
  * zero goes to the pending queue, one that lost a reference but not the last becomes a suspect.
- * The rules are in count.h and heap.h. Model: tests/model/bias.pml.
+ * The rules are in count.h and heap.h. Models: tests/model/bias.pml, tests/model/window.pml
+ * (what a lost reference leaves).
  */
 #include "count.h"
 
@@ -87,6 +88,7 @@ void cgc__release_slow(void *object)
 	struct cgc__context *self = cgc__self;
 	struct cgc__header *header = cgc__header_of(object);
 	if (__builtin_expect(self != NULL && cgc__count_bias(header) == self->biased_bias, 1)) {
+		cgc__pause_fast("count.bias_seen");
 		cgc__grace_enter();
 		bool done = cgc__count_bias(header) == self->biased_bias;
 		if (done)

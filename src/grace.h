@@ -6,7 +6,7 @@
  * GRACE: what a section did happens before what follows a grace period that began after the section; what
  * precedes a grace period happens before what a section does that begins after its start. liburcu makes it
  * so with membarrier(2), which ThreadSanitizer cannot see in Debian's build, so the two edges are told to it
- * here, and only here.
+ * here, and only here. Model of the numbers and stamps: tests/model/death.pml.
  */
 #ifndef CGC_GRACE_H
 #define CGC_GRACE_H

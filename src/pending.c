@@ -7,7 +7,7 @@
  * thread settles what is left, so a thread that blocks keeps nothing. An entry carries the shared word as it
  * was when queued. Equal after a grace period that began later, with a count of zero: nobody holds a
  * reference, and whoever could make one from a borrowed pointer has left his section; so the object is dead.
- * Model: tests/model/bias.pml.
+ * Models: tests/model/bias.pml, tests/model/death.pml.
  */
 #include "count.h"
 

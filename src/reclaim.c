@@ -9,6 +9,7 @@
  *
  * A finalizer runs on an object that is alive for it: it holds one reference, and the object that survives the
  * release of that one has been resurrected.
+ * Models: tests/model/death.pml (children, memory), tests/model/weak.pml (weak references, finalizers).
  */
 #include "count.h"
 #include "object.h"

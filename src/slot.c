@@ -9,6 +9,7 @@
  *     in the same section;
  *   - a reference that a handle gives to a slot without being counted leaves a suspect: it may have closed a
  *     ring that nothing else holds.
+ * Model: tests/model/window.pml, whose twins break each of the three.
  */
 #include "count.h"
 

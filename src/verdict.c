@@ -8,6 +8,7 @@
  * a reference that had left its slot by then would have changed a word of the set. So at that moment nobody
  * outside held one; who still borrowed left his section in the grace period; and nobody can have made a new one
  * from nowhere. Only weak references could, and they meet CONDEMNED.
+ * Models: tests/model/window.pml (the look), tests/model/weak.pml (condemned, verdict, finalizers).
  */
 #include "verdict.h"
 

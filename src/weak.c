@@ -7,6 +7,7 @@
  * object's memory cannot go away under it, because the cell was read in a section and memory waits for a grace
  * period after the cell was cleared. Making, freeing and clearing take the stripe's lock for a few
  * instructions; no user code runs under it.
+ * Model: tests/model/weak.pml.
  */
 #include <stdlib.h>
 

@@ -2,6 +2,7 @@
  *
  * Copying words and edges: of the whole old generation, enumerated from the slabs (all words, then all edges),
  * or of what the suspects reach (slot, the target's words, the slot once more). The rules are in window.h.
+ * Models: tests/model/window.pml, and window_arm.pml for a memory that reorders.
  */
 #include "window.h"
 

@@ -8,7 +8,7 @@
  * W3 A second look compares whole words; what changed lives, with all it reaches in the copy.
  * W4 While a window is open, no memory of a published object goes back.
  * An object whose referrers were not all copied keeps a count that no edge explains, and so lives: a partial
- * window is sound.
+ * window is sound. Models: tests/model/window.pml, window_arm.pml, whose twins leave out W1 to W4 in turn.
  */
 #ifndef CGC_WINDOW_H
 #define CGC_WINDOW_H

@@ -7,6 +7,7 @@
  * outside (a handle of the program's, an older object) and lives, with all it reaches; the rest is dead. So C
  * variables need no registration: they are counts that no field explains. Survivors of 0 move to 1, survivors
  * of 1 are published.
+ * Against readers of what it publishes: tests/model/publish.pml; against cells freed by others: tests/model/slab.pml.
  * Trial deletion: Christopher 1984, as CPython does it; Bacon, Rajan, ECOOP 2001.
  */
 #include <errno.h>

@@ -74,6 +74,25 @@ static void a_revocation_raises_before_it_lowers(UNUSED void **state)
 	assert_ended_by_count(1, 0);
 }
 
+/* A: has seen that the object is biased to it, and is not yet in the section that protects this. B has released a
+ * handle of A's, and the bias is taken away meanwhile: A looks again, or it counts down in a word that is frozen. */
+static void a_bias_seen_outside_of_the_section_is_looked_at_again(UNUSED void **state)
+{
+	act(ROLE_A, make_owned_twice, 0);
+	act(ROLE_A, retain_0, 2);
+	act(ROLE_B, release_handle, 1);
+	hold_at(ROLE_A, "count.bias_seen", 1);
+	ask(ROLE_A, release_handle, 0);
+	wait_held(ROLE_A);
+	act(ROLE_C, collect, 2);
+	assert_int_equal(cgc_reference_count(handle[2]), 2);
+	let_go(ROLE_A);
+	done(ROLE_A);
+	assert_int_equal(cgc_reference_count(handle[2]), 1);
+	act(ROLE_A, release_handle, 2);
+	assert_ended_by_count(1, 0);
+}
+
 /* B has released a handle of A's: below zero. A takes a reference out of a root, so that its last handle is
  * the last in local too. A: local is zero, and shared does not say so yet. Detector: takes the bias away,
  * waits for A's section. */
@@ -168,6 +187,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCENE(a_revocation_waits_for_what_the_owner_is_counting),
 		SCENE(a_revocation_raises_before_it_lowers),
+		SCENE(a_bias_seen_outside_of_the_section_is_looked_at_again),
 		SCENE(an_owner_may_merge_what_is_being_revoked),
 		SCENE(who_merges_finds_the_zero_that_others_left),
 		SCENE(who_comes_after_the_merge_finds_the_zero),
