@@ -13,6 +13,7 @@
 
 /* Objects copied between two looks at whether others wait for a grace period. */
 #define TICK 32768
+#define MEMBERS_FIRST 4096
 
 static bool grow(void **array, size_t *capacity, size_t element, size_t first)
 {
@@ -57,7 +58,8 @@ static uint32_t enter(struct cgc__window *window, void *object)
 	struct cgc__header *header = cgc__header_of(object);
 	if (window->member_count == UINT32_MAX - 1 || !ensure_map(cgc__slab_of(header)) ||
 	    (window->member_count == window->member_capacity &&
-	     !grow((void **)&window->members, &window->member_capacity, sizeof(*window->members), 4096))) {
+	     !grow((void **)&window->members, &window->member_capacity, sizeof(*window->members),
+	           MEMBERS_FIRST))) {
 		window->failed = true;
 		return UINT32_MAX;
 	}
@@ -300,6 +302,13 @@ void cgc__window_free(struct cgc__window *window)
 	cgc__memory_put(window->stack, window->stack_capacity * sizeof(uint32_t));
 	cgc__memory_put(window->slabs, window->slab_capacity * sizeof(struct cgc__slab *));
 	*window = (struct cgc__window){0};
+}
+
+/* Gives the arrays back if they are far larger than what the next whole window may find. */
+void cgc__window_trim(struct cgc__window *window, size_t survivors)
+{
+	if (window->member_capacity / 8 > survivors + MEMBERS_FIRST)
+		cgc__window_free(window);
 }
 
 /* A member lives; what it reaches will, in cgc__window_spread(). */

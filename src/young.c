@@ -278,6 +278,7 @@ long cgc__young_collect(struct cgc__context *self, int generation)
 	uint64_t freed_before = self->freed_tracked, candidates = 0, condemned = 0;
 	struct set set;
 	size_t dead;
+	bool gave_up = false;
 	for (int round = 0;; round++) {
 		set = (struct set){.objects = self->young_set, .capacity = self->young_capacity};
 		gather_all(self, &set, generation);
@@ -294,11 +295,9 @@ long cgc__young_collect(struct cgc__context *self, int generation)
 		dead = partition(&set);
 		if (candidates == 0)
 			candidates = set.count;
-		if (round == FINALIZER_ROUNDS) {
+		gave_up = round == FINALIZER_ROUNDS;
+		if (gave_up)
 			dead = 0;
-			/* Garbage may be published now, without leaving suspects. No order needed: a request. */
-			atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_relaxed);
-		}
 		if (!finalize(self, &set, dead))
 			break;
 		condemned += dead;
@@ -306,6 +305,10 @@ long cgc__young_collect(struct cgc__context *self, int generation)
 	cgc__pause("young.decided");
 	age(self, &set, dead, generation);
 	cgc__pause("young.aged");
+	if (gave_up)
+		/* LOST.w: what was published may be garbage that has left no suspect; after the publication, so that the look
+		 * that takes this request finds it. Pairs: LOST.r in window.c. */
+		atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_release);
 	kill(self, &set, dead);
 	if (generation == 1)
 		empty_elder(self);

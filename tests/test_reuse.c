@@ -205,6 +205,24 @@ static void callbacks_keep_their_order_in_a_growing_table(UNUSED void **state)
 		cgc_weak_free(weak[i]);
 }
 
+/* The copy of a whole look takes some 50 bytes for each object. */
+static void a_look_at_little_gives_back_what_a_look_at_much_took(UNUSED void **state)
+{
+	enum { OBJECTS = 200000 };
+	struct node *first = make(0);
+	cgc_publish(first);
+	settle();
+	uint64_t before = reserved();
+	struct node *chain = make_chain(OBJECTS);
+	cgc_publish(chain);
+	settle();
+	assert_in_range(reserved(), before + OBJECTS * sizeof(struct node), UINT64_MAX);
+	cgc_release(chain);
+	settle();
+	assert_in_range(reserved(), 0, before + (2 << 20));
+	cgc_release(first);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +232,7 @@ int main(void)
 		TEST(slabs_that_others_emptied_are_given_back),
 		TEST(a_slab_is_not_given_back_while_its_owner_uses_it),
 		TEST(a_queue_gives_back_what_it_no_longer_holds),
+		TEST(a_look_at_little_gives_back_what_a_look_at_much_took),
 		TEST(a_table_is_as_large_as_its_references_are_many),
 		TEST(callbacks_keep_their_order_in_a_growing_table),
 	};
