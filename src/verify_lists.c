@@ -161,6 +161,12 @@ static void check_geometry(struct cgc__verify *verify, const struct cgc__verify_
 		cgc__verify_slab_is(verify, slab,
 		                    "%u used of %u begun of %u cells: used <= bumped <= cell_count", slab->used,
 		                    slab->bumped, entry->cell_count);
+	/* all_cells_remote() reads bumped of such slabs in another thread. No order needed: all are quiet. */
+	if (!is_large && slab->bumped < entry->cell_count &&
+	    (atomic_load_explicit(&slab->holds, memory_order_relaxed) & CGC__HOLD_CURRENT) == 0)
+		cgc__verify_slab_is(verify, slab,
+		                    "%u of %u cells were never used, but nobody allocates from it",
+		                    entry->cell_count - slab->bumped, entry->cell_count);
 }
 
 /* Free cells from `header` on; how many. */
