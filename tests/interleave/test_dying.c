@@ -417,7 +417,7 @@ static void settle_after_the_window(UNUSED int unused)
  * closing of the window stands between its reads and A, who gives the memory back. For ThreadSanitizer. */
 static void what_a_window_copied_is_read_before_its_memory_is_filled(UNUSED void **state)
 {
-	for (int i = 1; i <= 10; i++) {
+	for (int i = 1; i <= 100; i++) {
 		act(ROLE_A, publish_two, 0);
 		look_until("window.suspects_taken", 1);
 		act(ROLE_A, clear_root, 0);
