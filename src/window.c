@@ -293,6 +293,7 @@ void cgc__window_close(struct cgc__window *window)
 		*map_entry(window->members[i].object) = 0;
 	/* WINDOW.w: what the copy read, before the memory is anybody else's. Pairs: WINDOW.r in reclaim.c. */
 	atomic_store_explicit(&cgc__heap.window_open, false, memory_order_release);
+	cgc__pause("window.closed");
 }
 
 void cgc__window_free(struct cgc__window *window)
