@@ -306,8 +306,8 @@ long cgc__young_collect(struct cgc__context *self, int generation)
 	age(self, &set, dead, generation);
 	cgc__pause("young.aged");
 	if (gave_up)
-		/* LOST.w: what was published may be garbage that left no suspect; the look that takes this request finds
-		 * it. Pairs: LOST.r in window.c. */
+		/* LOST.w: what was published may be garbage without suspects; who takes this request finds it.
+		 * Pairs: LOST.r in window.c. */
 		atomic_store_explicit(&cgc__heap.lost_entry, true, memory_order_release);
 	kill(self, &set, dead);
 	if (generation == 1)
