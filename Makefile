@@ -4,7 +4,7 @@
 # ---- Debian packages: the only place where they are named ----------------------------------------
 DEPS_build  := gcc libc6-dev liburcu-dev libjemalloc-dev
 DEPS_demo   :=
-DEPS_test   := libcmocka-dev
+DEPS_test   := libcmocka-dev pkgconf
 DEPS_fuzz   := clang libclang-rt-14-dev
 DEPS_model  := spin
 DEPS_mutants := $(DEPS_test) python3
@@ -12,8 +12,9 @@ DEPS_soak   := $(DEPS_test) gnuplot-nox python3-minimal
 DEPS_bench  := g++ libbenchmark-dev libgc-dev python3-minimal
 DEPS_server := libuv1-dev libhiredis-dev
 DEPS_server-test := $(DEPS_server) libgc-dev redis-tools redis-server python3-minimal
+DEPS_server-bench := $(DEPS_server) libgc-dev redis-tools redis-server gnuplot-nox python3-minimal
 DEPS_lint   := clang clang-format clang-tidy shellcheck $(DEPS_test) $(DEPS_bench) $(DEPS_server)
-DEPS_GROUPS := build demo test fuzz model mutants soak bench server server-test lint
+DEPS_GROUPS := build demo test fuzz model mutants soak bench server server-test server-bench lint
 
 # ---- What may be overridden on the command line ---------------------------------------------------
 ifeq ($(origin CC),default)
@@ -91,7 +92,7 @@ FUZZ_OBJECTS := $(call object,$(filter-out tests/fuzz/fuzz_%.c,$(wildcard tests/
 DEMO_OBJECTS := $(call object,$(wildcard bench/demo/*.c))
 STALL_OBJECTS := $(call object,$(wildcard bench/stall.c))
 BENCH_OBJECTS := $(filter-out $(STALL_OBJECTS),$(call object,$(wildcard bench/*.c bench/*.cc)))
-C_FILES := $(wildcard $(foreach d,include include/cgc src tests tests/interleave tests/fuzz stress bench bench/demo bench/server,$(d)/*.c $(d)/*.h))
+C_FILES := $(wildcard $(foreach d,include include/cgc src tests tests/interleave tests/fuzz tests/install stress bench bench/demo bench/server,$(d)/*.c $(d)/*.h))
 CXX_FILES := $(wildcard bench/*.cc)
 
 .DEFAULT_GOAL := all
@@ -101,7 +102,7 @@ MAKEFLAGS += --no-print-directory
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
 # One program after the other, each built with all processors unless -j says otherwise.
 SUB = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-ifneq ($(filter deps demo test interleave stress soak fuzz fuzz-bytes tsan asan bench lint format,$(MAKECMDGOALS)),)
+ifneq ($(filter deps demo test interleave stress soak fuzz fuzz-bytes server-test server-bench tsan asan bench lint format,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -129,19 +130,21 @@ $(B)/libcgc.a: $(LIB_OBJECTS)
 	@rm -f $@
 	$(call say,AR,$@)$(AR) rcs $@ $^
 
+# nodelete: threads that used it may end after a dlclose(), and types know the numbers it gave them.
 $(B)/libcgc.so: $(LIB_OBJECTS) src/cgc.map
 	$(call say,LINK,$@)$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=src/cgc.map -Wl,-z,now \
-	    $(LIB_OBJECTS) -o $(B)/$(SONAME) $(LIBS)
+	    -Wl,-z,nodelete $(LIB_OBJECTS) -o $(B)/$(SONAME) $(LIBS)
 	@ln -sf $(SONAME) $@
 
-# Calls that these programs let fail.
-$(B)/tests/test_faults_memory: WRAP := -Wl,--wrap=mallocx
-$(B)/tests/test_faults: WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pthread_create pthread_key_create \
+# Calls that these programs let fail; functions whose names the dynamic linker is to know.
+$(B)/tests/test_sites: LINK_ALSO := -rdynamic
+$(B)/tests/test_faults_memory: LINK_ALSO := -Wl,--wrap=mallocx
+$(B)/tests/test_faults: LINK_ALSO := $(patsubst %,-Wl$(comma)--wrap=%,pthread_create pthread_key_create \
     pthread_setspecific pthread_atfork sem_init mallocx)
 
 $(TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(LINK) $(WRAP) $^ -o $@ -lcmocka $(LIBS)
+	$(call say,LINK,$@)$(LINK) $(LINK_ALSO) $^ -o $@ -lcmocka $(LIBS)
 
 $(INTERLEAVE): $(B)/interleave/%: $(B)/obj/tests/interleave/%.o $(B)/libcgc.a
 	@mkdir -p $(@D)
@@ -192,7 +195,7 @@ $(foreach p,$(POLICIES),$(eval $(call server-rules,$(p))))
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 # ---- Running --------------------------------------------------------------------------------------
-.PHONY: demo test interleave stress soak fuzz fuzz-bytes model model-deep mutants server server-test tsan asan bench lint format
+.PHONY: demo test interleave stress soak fuzz fuzz-bytes model model-deep mutants server server-test server-bench tsan asan bench lint format
 mutants: deps-mutants ## faults of one line in src/, one at a time: each must be noticed by a test (MUTANTS=--short)
 	@tests/mutants/run $(MUTANTS)
 
@@ -237,6 +240,10 @@ model: deps-model ## check the models of the protocol, and that each broken twin
 
 model-deep: deps-model ## the same in larger bounds
 	@tests/model/run.sh --deep
+
+server-bench: deps-server-bench ## the server over three memory policies, beside redis-server (SIZES= SERVERS= REPETITIONS= SHORT=1)
+	@$(SUB) MODE=release $(POLICIES:%=build/release/%-server)
+	@$(RUN) python3 bench/server_bench.py build/release
 
 tsan: deps-test ## the tests, the interleavings and 20 seconds of each stress program under ThreadSanitizer
 	@$(SUB) MODE=tsan programs
@@ -286,7 +293,7 @@ deps $(DEPS_GROUPS:%=deps-%):
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
 
 # ---- Installing -----------------------------------------------------------------------------------
-.PHONY: install clean help
+.PHONY: install uninstall clean help
 install: all ## install headers, libraries and the pkg-config file (DESTDIR= prefix=)
 	install -d $(DESTDIR)$(includedir)/cgc $(DESTDIR)$(libdir)/pkgconfig
 	install -m 644 include/cgc.h $(DESTDIR)$(includedir)
@@ -295,6 +302,13 @@ install: all ## install headers, libraries and the pkg-config file (DESTDIR= pre
 	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libcgc.so
 	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' \
 	    -e 's|@VERSION@|$(VERSION)|' src/cgc.pc.in >$(DESTDIR)$(libdir)/pkgconfig/cgc.pc
+	@# ld.so finds what is in /usr/local/lib by its cache only.
+	@case '$(DESTDIR)$(libdir)' in /usr/* | /lib*) [ "$$(id -u)" != 0 ] || PATH="$$PATH:/sbin" ldconfig ;; esac
+
+uninstall: ## remove what install has installed (DESTDIR= prefix=)
+	rm -f $(DESTDIR)$(includedir)/cgc.h $(DESTDIR)$(includedir)/cgc/fast.h $(DESTDIR)$(libdir)/pkgconfig/cgc.pc \
+	    $(addprefix $(DESTDIR)$(libdir)/,libcgc.a libcgc.so $(SONAME))
+	-rmdir $(DESTDIR)$(includedir)/cgc
 
 clean: ## remove build/
 	rm -rf build

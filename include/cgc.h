@@ -131,7 +131,7 @@ CGC_API int cgc_start(const char *options);
  * are unloaded; a program that just exits need not call it. The caller must be the last thread that
  * uses the library, and outside of read sections. Objects still alive stay readable; nothing is
  * collected any more until cgc_start(). Returns the number of objects still alive; with debug=1 also
- * prints them by type. */
+ * prints them on stderr by type, and for each type the calls that allocated most of them. */
 CGC_API size_t cgc_stop(void);
 
 /* ---------------------------------------------------------------------------------------------

@@ -9,6 +9,10 @@
 #include "object.h"
 #include "slab.h"
 
+/* An entry that is inlined, if only by a link-time optimizer, would name the caller of its caller. */
+#define ENTRY __attribute__((noinline))
+#define CALLER __builtin_return_address(0)
+
 /* Tracked objects count towards the next local collection; it runs before there is the object that is one too
  * many, so that a new object is always of generation 0. */
 static void collect_if_due(struct cgc__context *self)
@@ -42,12 +46,24 @@ static inline void *dress(struct cgc__context *self, struct cgc__header *header,
 	return header + 1;
 }
 
+/* Debug mode may have changed since the thread's last look: cgc_stop() and cgc_start() do not detach others. */
+static void choose_path(struct cgc__context *self)
+{
+	if (cgc__heap.debug)
+		cgc__alloc_self = NULL;
+	else if (cgc__alloc_self == NULL) {
+		cgc__sites_forget(self);
+		cgc__alloc_self = self;
+	}
+}
+
 /* Any size; NULL if memory is out. */
-static void *try_new(struct cgc_type *type, size_t trailing, const char *function)
+static void *try_new(struct cgc_type *type, size_t trailing, const char *function, const void *caller)
 {
 	struct cgc__context *self = cgc__self;
 	if (self == NULL && (self = cgc__thread_try_attach()) == NULL)
 		return NULL;
+	choose_path(self);
 	uint64_t info = cgc__type_info(type, function);
 	size_t bytes = sizeof(struct cgc__header) + type->size;
 	if (trailing > 0) {
@@ -65,15 +81,17 @@ static void *try_new(struct cgc_type *type, size_t trailing, const char *functio
 	struct cgc__header *header = cgc__slab_take(self, bytes);
 	if (header == NULL)
 		return NULL;
+	if (cgc__heap.debug)
+		cgc__sites_record(cgc__slab_of(header), cgc__slab_cell(cgc__slab_of(header), header), caller);
 	memset(header + 1, 0, bytes - sizeof(*header));
 	return dress(self, header, info, trailing);
 }
 
-static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *function)
+static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *function, const void *caller)
 {
 	cgc__thread_self();
 	for (;;) {
-		void *object = try_new(type, trailing, function);
+		void *object = try_new(type, trailing, function, caller);
 		if (__builtin_expect(object != NULL, 1))
 			return object;
 		size_t each = (type->flags & CGC_TRAILING) != 0 ? sizeof(void *) : 1;
@@ -82,22 +100,22 @@ static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *
 	}
 }
 
-/* The fast path: a known small type, an attached thread. */
-void *cgc_new(struct cgc_type *type)
+/* The fast path: a known small type, an attached thread, not debug mode. */
+ENTRY void *cgc_new(struct cgc_type *type)
 {
-	struct cgc__context *self = cgc__self;
+	struct cgc__context *self = cgc__alloc_self;
 	uint64_t info = 0;
 	if (__builtin_expect(self != NULL && type != NULL, 1))
 		/* TYPE.r. Pairs: TYPE.w in type.c. */
 		info = atomic_load_explicit(&type->cgc__info, memory_order_acquire);
 	size_t payload = CGC__INFO_PAYLOAD(info);
 	if (__builtin_expect(payload == 0, 0))
-		return new_or_handler(type, 0, "cgc_new");
+		return new_or_handler(type, 0, "cgc_new", CALLER);
 	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0)
 		collect_if_due(self);
 	struct cgc__header *header = cgc__slab_take_class(self, CGC__INFO_CLASS(info));
 	if (__builtin_expect(header == NULL, 0))
-		return new_or_handler(type, 0, "cgc_new");
+		return new_or_handler(type, 0, "cgc_new", CALLER);
 	char *contents = (char *)(header + 1);
 	if (payload <= 128)
 		for (size_t i = 0; i < payload; i += 16)
@@ -107,19 +125,19 @@ void *cgc_new(struct cgc_type *type)
 	return dress(self, header, info, 0);
 }
 
-void *cgc_try_new(struct cgc_type *type)
+ENTRY void *cgc_try_new(struct cgc_type *type)
 {
-	return try_new(type, 0, "cgc_try_new");
+	return try_new(type, 0, "cgc_try_new", CALLER);
 }
 
-void *cgc_new_n(struct cgc_type *type, size_t count)
+ENTRY void *cgc_new_n(struct cgc_type *type, size_t count)
 {
-	return new_or_handler(type, count, "cgc_new_n");
+	return new_or_handler(type, count, "cgc_new_n", CALLER);
 }
 
-void *cgc_try_new_n(struct cgc_type *type, size_t count)
+ENTRY void *cgc_try_new_n(struct cgc_type *type, size_t count)
 {
-	return try_new(type, count, "cgc_try_new_n");
+	return try_new(type, count, "cgc_try_new_n", CALLER);
 }
 
 size_t cgc_trailing_count(const void *object)

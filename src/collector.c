@@ -162,8 +162,8 @@ static struct cgc__verdict_result look(struct cgc__context *self, bool whole)
 	add(&collector.collected, result.freed);
 	if (result.aborted)
 		add(&collector.aborted, 1);
+	cgc__window_trim(&collector.window);
 	if (whole && !result.aborted) {
-		cgc__window_trim(&collector.window, result.candidates - result.freed);
 		/* No order needed, in all of these: numbers that pace. */
 		atomic_store_explicit(&cgc__heap.long_lived, result.candidates - result.freed,
 		                      memory_order_relaxed);

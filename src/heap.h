@@ -132,6 +132,7 @@ struct cgc__slab {
 	_Atomic(uint64_t) remote;        /* [atomic] cells freed by others: how many, and the first's offset */
 	struct cgc__slab *returned_next; /* [atomic context.returned] */
 	uint32_t *window_map;            /* [collector] per cell: index in the window + 1 */
+	uint32_t *sites;                 /* [owner] per cell: where it was allocated (sites.c); debug=1 only */
 	_Atomic(uint8_t) generation[];   /* [atomic] owner writes 0 -> 1 -> 2, who frees writes 0 */
 };
 
@@ -253,6 +254,9 @@ struct cgc__heap {
 
 extern struct cgc__heap cgc__heap;
 extern _Thread_local struct cgc__context *cgc__self __attribute__((tls_model("initial-exec")));
+/* The same for the fast path of cgc_new(); NULL where an allocation has to be looked at: before the first one, and
+ * with debug=1. */
+extern _Thread_local struct cgc__context *cgc__alloc_self __attribute__((tls_model("initial-exec")));
 
 /* thread.c */
 struct cgc__context *cgc__thread_attach_slow(void);
@@ -304,6 +308,14 @@ void cgc__pace_stats(struct cgc_stats *stats);
 
 /* leaks.c */
 void cgc__leaks_print(void);
+
+/* sites.c */
+void cgc__sites_record(struct cgc__slab *slab, uint32_t cell, const void *address);
+void cgc__sites_drop(struct cgc__slab *slab);
+void cgc__sites_forget(struct cgc__context *self);
+void cgc__sites_clear(void);
+void cgc__sites_count(const struct cgc__slab *slab, uint32_t cell);
+void cgc__sites_print(void);
 
 /* type.c */
 extern _Atomic(struct cgc_type *) cgc__types[];

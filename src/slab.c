@@ -75,6 +75,7 @@ static void remove_from_context(struct cgc__context *context, struct cgc__slab *
 static void give_to_jemalloc(struct cgc__slab *slab)
 {
 	cgc__memory_put(slab->window_map, slab->cell_count * sizeof(uint32_t));
+	cgc__sites_drop(slab);
 	CGC__UNPOISON(slab, slab->bytes);
 	cgc__memory_put(slab, slab->bytes);
 }

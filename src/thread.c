@@ -11,7 +11,7 @@
 #include "pause.h"
 
 struct cgc__heap cgc__heap;
-_Thread_local struct cgc__context *cgc__self;
+_Thread_local struct cgc__context *cgc__self, *cgc__alloc_self;
 _Thread_local uint32_t cgc__private_bias = UINT32_MAX; /* of no object: ids end below */
 static _Thread_local bool was_detached;                /* by cgc_thread_detach(): debug mode minds */
 
@@ -42,7 +42,7 @@ static void after_fork(void)
 	if (!cgc__collector_is_running())
 		return;
 	was_forked = true;
-	cgc__self = NULL;
+	cgc__self = cgc__alloc_self = NULL;
 	cgc__private_bias = UINT32_MAX;
 }
 
@@ -182,7 +182,7 @@ static void detach(struct cgc__context *self)
 	cgc__pause("thread.published");
 	/* No order needed: a statistic. */
 	atomic_store_explicit(&self->is_attached, false, memory_order_relaxed);
-	cgc__self = NULL;
+	cgc__self = cgc__alloc_self = NULL;
 	cgc__private_bias = UINT32_MAX;
 	urcu_memb_unregister_thread();
 	/* The lock orders all this before the next thread that adopts the context. */

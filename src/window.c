@@ -14,6 +14,7 @@
 /* Objects copied between two looks at whether others wait for a grace period. */
 #define TICK 32768
 #define MEMBERS_FIRST 4096
+#define MEMBERS_KEPT 65536 /* capacity that a window keeps when it is closed */
 
 static bool grow(void **array, size_t *capacity, size_t element, size_t first)
 {
@@ -305,10 +306,10 @@ void cgc__window_free(struct cgc__window *window)
 	*window = (struct cgc__window){0};
 }
 
-/* Gives the arrays back if they are far larger than what the next whole window may find. */
-void cgc__window_trim(struct cgc__window *window, size_t survivors)
+/* Large arrays are not kept from one look to the next: they are as large as a third of a heap of small objects. */
+void cgc__window_trim(struct cgc__window *window)
 {
-	if (window->member_capacity / 8 > survivors + MEMBERS_FIRST)
+	if (window->member_capacity > MEMBERS_KEPT)
 		cgc__window_free(window);
 }
 

@@ -46,7 +46,7 @@ void cgc__window_open(struct cgc__context *self, struct cgc__window *window, boo
 uint64_t cgc__window_sweep(struct cgc__context *self);
 void cgc__window_close(struct cgc__window *window);
 void cgc__window_free(struct cgc__window *window);
-void cgc__window_trim(struct cgc__window *window, size_t survivors);
+void cgc__window_trim(struct cgc__window *window);
 
 /* A version repeats after 2^30 changes of one word, which take longer than this; so the words are looked at again
  * at least so often. */

@@ -12,11 +12,12 @@
 #define ROUNDS 20
 
 static node_ref root;
-static sem_t go, borrowed, returned, leave;
+static sem_t go, unblock, borrowed, returned, leave;
 
 static int setup_sections(void **state)
 {
 	sem_init(&go, 0, 0);
+	sem_init(&unblock, 0, 0);
 	sem_init(&borrowed, 0, 0);
 	sem_init(&returned, 0, 0);
 	sem_init(&leave, 0, 0);
@@ -145,7 +146,7 @@ static struct cgc_weak *weak;
 static void block_the_background_thread(UNUSED struct node *self)
 {
 	sem_post(&returned);
-	wait_for(&go);
+	wait_for(&unblock);
 }
 
 /* The other entry of the batch is at zero now. Soon it was not, and is again. */
@@ -172,7 +173,7 @@ static void an_object_at_zero_again_waits_again(UNUSED void **state)
 	wait_for(&returned);
 	cgc_release(first);
 	cgc_store(CGC_ROOT, &root, NULL);
-	sem_post(&go);
+	sem_post(&unblock);
 	pthread_t thread = thread_start(borrow_and_unlink, NULL);
 	wait_for_the_next_grace_period();
 	int dead = count_of(&destroyed);
