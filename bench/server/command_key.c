@@ -71,8 +71,7 @@ static void expire_at(struct request *request, long long unit, bool is_relative,
 	if (entry != NULL && expires <= request->now)
 		store_delete(&key, entry);
 	else if (entry != NULL)
-		/* No order needed: a number by itself. */
-		atomic_store_explicit(&entry->expires, expires, memory_order_relaxed);
+		store_set_expiry(&key, entry, expires);
 	store_unlock(&key);
 	reply_integer(request->reply, entry != NULL);
 }
@@ -104,8 +103,7 @@ static void persist(struct request *request)
 	store_lock(&key);
 	struct entry *entry = store_find(&key, request->now);
 	if (entry != NULL)
-		/* No order needed: a number by itself. */
-		expires = atomic_exchange_explicit(&entry->expires, 0, memory_order_relaxed);
+		expires = store_set_expiry(&key, entry, 0);
 	store_unlock(&key);
 	reply_integer(request->reply, expires != 0);
 }

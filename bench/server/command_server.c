@@ -281,9 +281,10 @@ static void info_collector(struct reply *reply)
 static void info_keyspace(struct reply *reply)
 {
 	char text[64];
-	uint64_t keys = store_numbers().keys;
-	if (keys > 0) {
-		snprintf(text, sizeof(text), "keys=%" PRIu64 ",expires=0,avg_ttl=0", keys);
+	struct store_numbers numbers = store_numbers();
+	if (numbers.keys > 0) {
+		snprintf(text, sizeof(text), "keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=0", numbers.keys,
+		         numbers.expiring);
 		text_line(reply, "db0", text);
 	}
 }

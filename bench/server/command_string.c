@@ -50,12 +50,6 @@ static void mget(struct request *request)
 	}
 }
 
-static void set_expires(struct entry *entry, int64_t expires)
-{
-	/* No order needed: a number by itself; who reads the old one is a moment early. */
-	atomic_store_explicit(&entry->expires, expires, memory_order_relaxed);
-}
-
 /* Under the lock; consumes the string. */
 static void put(struct key *key, struct entry *entry, struct string *string)
 {
@@ -133,7 +127,7 @@ static void set(struct request *request)
 			entry = store_add(&key, &string->base);
 		}
 		if (!options.keep)
-			set_expires(entry, options.expires);
+			store_set_expiry(&key, entry, options.expires);
 	}
 	mem_leave();
 	store_unlock(&key);
@@ -172,7 +166,7 @@ static void set_for(struct request *request, long long unit, const char *name)
 		store_replace(&key, entry, &string->base);
 	else
 		entry = store_add(&key, &string->base);
-	set_expires(entry, request->now + number * unit);
+	store_set_expiry(&key, entry, request->now + number * unit);
 	store_unlock(&key);
 	reply_simple(request->reply, "OK");
 }
@@ -203,7 +197,7 @@ static void getset(struct request *request)
 			reply_null(request->reply);
 		put(&key, entry, string);
 		if (entry != NULL)
-			set_expires(entry, 0);
+			store_set_expiry(&key, entry, 0);
 	}
 	mem_leave();
 	store_unlock(&key);
@@ -244,7 +238,7 @@ static void mset(struct request *request)
 		struct entry *entry = store_find(&key, request->now);
 		put(&key, entry, string);
 		if (entry != NULL)
-			set_expires(entry, 0);
+			store_set_expiry(&key, entry, 0);
 		store_unlock(&key);
 	}
 	reply_simple(request->reply, "OK");

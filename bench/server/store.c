@@ -11,7 +11,7 @@
 #define FIRST_BUCKETS 16
 
 static struct shard shards[SHARDS];
-static _Atomic(uint64_t) keys, bytes, expired, evicted, max_memory;
+static _Atomic(uint64_t) keys, expiring, bytes, expired, evicted, max_memory;
 static _Atomic(uint32_t) hand; /* the shard that eviction looks at next */
 
 static void add(_Atomic(uint64_t) *counter, uint64_t amount)
@@ -76,6 +76,12 @@ static struct entry *walk(const struct key *key)
 	while (entry != NULL && !is_named(entry, key))
 		entry = mem_get(&entry->next);
 	return entry;
+}
+
+static bool has_expiry(struct entry *entry)
+{
+	/* No order needed: a number by itself. */
+	return atomic_load_explicit(&entry->expires, memory_order_relaxed) != 0;
 }
 
 static bool has_expired(struct entry *entry, int64_t now)
@@ -176,6 +182,21 @@ static void ring_remove(struct shard *shard, struct entry *entry)
 	mem_link(entry, &entry->older, NULL);
 }
 
+static void count_expiring(struct shard *shard, bool was, bool is)
+{
+	size_t more = (size_t)is - (size_t)was;
+	shard->expiring += more;
+	add(&expiring, more);
+}
+
+int64_t store_set_expiry(const struct key *key, struct entry *entry, int64_t expires)
+{
+	/* No order needed: a number by itself; who reads the old one is a moment early. */
+	int64_t before = atomic_exchange_explicit(&entry->expires, expires, memory_order_relaxed);
+	count_expiring(key->shard, before != 0, expires != 0);
+	return before;
+}
+
 void store_charge(const struct key *key, struct entry *entry, long amount)
 {
 	entry->bytes += (size_t)amount;
@@ -234,6 +255,8 @@ void store_delete(const struct key *key, struct entry *entry)
 		other = mem_get(&other->next);
 	}
 	store_charge(key, entry, -(long)entry->bytes);
+	/* Its time stays in it: who still looks at it must see that it has expired. */
+	count_expiring(shard, has_expiry(entry), false);
 	ring_remove(shard, entry);
 	shard->keys--;
 	add(&keys, (uint64_t)-1);
@@ -284,8 +307,9 @@ void store_expire(unsigned index, int64_t now)
 	struct shard *shard = &shards[index];
 	pthread_mutex_lock(&shard->lock);
 	mem_enter();
-	struct entry *entry = mem_get(&shard->oldest);
-	for (size_t i = 0; entry != NULL && i < 32 && shard->keys > 0; i++) {
+	/* Turning the ring makes the entries suspects of the collector, so it is turned only where something expires. */
+	struct entry *entry = shard->expiring > 0 ? mem_get(&shard->oldest) : NULL;
+	for (size_t i = 0; entry != NULL && i < 32 && shard->expiring > 0; i++) {
 		struct entry *newer = mem_get(&entry->newer);
 		bool is_last = newer == entry;
 		if (has_expired(entry, now)) {
@@ -312,7 +336,8 @@ void store_flush(void)
 		mem_put(NULL, &shard->table, table);
 		add(&keys, (uint64_t)0 - shard->keys);
 		add(&bytes, (uint64_t)0 - shard->bytes);
-		shard->keys = shard->bytes = 0;
+		add(&expiring, (uint64_t)0 - shard->expiring);
+		shard->keys = shard->bytes = shard->expiring = 0;
 		pthread_mutex_unlock(&shard->lock);
 	}
 }
@@ -360,7 +385,8 @@ uint64_t store_visit(unsigned index, uint64_t cursor, size_t count, int64_t now,
 
 struct store_numbers store_numbers(void)
 {
-	return (struct store_numbers){get(&keys), get(&bytes), get(&expired), get(&evicted), get(&max_memory)};
+	return (struct store_numbers){get(&keys),    get(&expiring), get(&bytes),
+	                              get(&expired), get(&evicted),  get(&max_memory)};
 }
 
 void store_set_max_memory(uint64_t limit)

@@ -39,6 +39,7 @@ struct shard {
 	OWN(struct table) table;   /* a root */
 	LINK(struct entry) oldest; /* a root; shard lock */
 	size_t keys, bytes;        /* shard lock */
+	size_t expiring;           /* shard lock: keys that have a time to expire */
 	_Atomic(uint64_t) resizes; /* odd while chains are re-linked */
 };
 
@@ -66,6 +67,8 @@ struct entry *store_add(const struct key *key, struct value *value);
 /* Under the lock: another value, consumed, for an entry. */
 void store_replace(const struct key *key, struct entry *entry, struct value *value);
 void store_delete(const struct key *key, struct entry *entry);
+/* Under the lock: milliseconds since 1970, or 0 for never; returns what it was. */
+int64_t store_set_expiry(const struct key *key, struct entry *entry, int64_t expires);
 /* Under the lock: the value of an entry has grown or shrunk by so many bytes. */
 void store_charge(const struct key *key, struct entry *entry, long amount);
 
@@ -82,7 +85,7 @@ uint64_t store_visit(unsigned index, uint64_t cursor, size_t count, int64_t now,
                      void (*visit)(void *argument, const struct entry *entry), void *argument);
 
 struct store_numbers {
-	uint64_t keys, bytes, expired, evicted, max_memory;
+	uint64_t keys, expiring, bytes, expired, evicted, max_memory;
 };
 struct store_numbers store_numbers(void);
 void store_set_max_memory(uint64_t limit);
