@@ -11,10 +11,11 @@ DEPS_mutants := $(DEPS_test) python3
 DEPS_soak   := $(DEPS_test) gnuplot-nox python3-minimal
 DEPS_bench  := g++ libbenchmark-dev libgc-dev python3-minimal
 DEPS_server := libuv1-dev libhiredis-dev
-DEPS_server-test := $(DEPS_server) libgc-dev redis-tools redis-server python3-minimal
-DEPS_server-bench := $(DEPS_server) libgc-dev redis-tools redis-server gnuplot-nox python3-minimal
+DEPS_server-test := $(DEPS_server) libgc-dev redis-tools redis-server python3
+DEPS_server-soak := $(DEPS_server-test) gnuplot-nox
+DEPS_server-bench := $(DEPS_server) libgc-dev redis-tools redis-server gnuplot-nox python3
 DEPS_lint   := clang clang-format clang-tidy shellcheck $(DEPS_test) $(DEPS_bench) $(DEPS_server)
-DEPS_GROUPS := build demo test fuzz model mutants soak bench server server-test server-bench lint
+DEPS_GROUPS := build demo test fuzz model mutants soak bench server server-test server-soak server-bench lint
 
 # ---- What may be overridden on the command line ---------------------------------------------------
 ifeq ($(origin CC),default)
@@ -29,6 +30,10 @@ DURATION ?= 10
 # How long fuzz and fuzz-bytes run, and how many of each program at once: they wait for grace periods most of the time.
 FUZZ_SECONDS ?= 60
 FUZZ_PAIRS ?= 8
+# Of each run of server-tsan.
+SECONDS ?= 10
+# Of server-flushall.
+KEYS ?= 10000000
 # Random commands of each comparison in server-test.
 COMMANDS ?= 20000
 prefix ?= /usr/local
@@ -102,7 +107,7 @@ MAKEFLAGS += --no-print-directory
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
 # One program after the other, each built with all processors unless -j says otherwise.
 SUB = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-ifneq ($(filter deps demo test interleave stress soak fuzz fuzz-bytes server-test server-bench tsan asan bench lint format,$(MAKECMDGOALS)),)
+ifneq ($(filter deps demo test interleave stress soak fuzz fuzz-bytes server-test server-tsan server-soak server-flushall server-bench tsan asan bench lint format,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -195,7 +200,7 @@ $(foreach p,$(POLICIES),$(eval $(call server-rules,$(p))))
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 # ---- Running --------------------------------------------------------------------------------------
-.PHONY: demo test interleave stress soak fuzz fuzz-bytes model model-deep mutants server server-test server-bench tsan asan bench lint format
+.PHONY: demo test interleave stress soak fuzz fuzz-bytes model model-deep mutants server server-test server-tsan server-soak server-flushall server-bench tsan asan bench lint format
 mutants: deps-mutants ## faults of one line in src/, one at a time: each must be noticed by a test (MUTANTS=--short)
 	@tests/mutants/run $(MUTANTS)
 
@@ -240,6 +245,19 @@ model: deps-model ## check the models of the protocol, and that each broken twin
 
 model-deep: deps-model ## the same in larger bounds
 	@tests/model/run.sh --deep
+
+server-tsan: deps-server-test ## the server under ThreadSanitizer, 8 clients with random commands for SECONDS=10, twice
+	@$(SUB) MODE=tsan build/tsan/cgc-server
+	tests/server/load.py --seconds $(SECONDS) --threads 4 build/tsan/cgc-server
+	tests/server/load.py --seconds $(SECONDS) --threads 8 --memory eager=1,chunk=1,collect=1,yield=100 build/tsan/cgc-server
+
+server-soak: deps-server-soak ## the server under load for DURATION=1800 seconds; memory must stay flat (build/server-soak.svg)
+	@$(SUB) MODE=release build/release/cgc-server
+	@DURATION=$(if $(filter command line environment,$(origin DURATION)),$(DURATION),1800) tests/server/soak.py build/release
+
+server-flushall: deps-server-test ## a measurement: what FLUSHALL of KEYS=10000000 keys does to other clients (about 3 GB)
+	@$(SUB) MODE=release build/release/cgc-server
+	@KEYS=$(KEYS) tests/server/flushall.py build/release/cgc-server
 
 server-bench: deps-server-bench ## the server over three memory policies, beside redis-server (SIZES= SERVERS= REPETITIONS= SHORT=1)
 	@$(SUB) MODE=release $(POLICIES:%=build/release/%-server)

@@ -201,9 +201,12 @@ static long collect(struct cgc__context *self, bool whole)
 	add(&collector.collections, 1);
 	uint64_t took = cgc__report_now() - began - (self->callback_ns - callbacks);
 	add(&collector.nanoseconds, took);
-	/* A look that frees little may take a fifth of a processor, one that pays goes on at once. */
+	/* A look that frees little may take a fifth of a processor, one that pays goes on at once. One that was given up
+	 * says nothing about that. */
 	uint64_t found = freed + by_count, pause = 0;
-	if (found * 16 < candidates)
+	if (result.aborted)
+		pause = 0;
+	else if (found * 16 < candidates)
 		pause = 4 * took > LOOK_NS ? 4 * took : LOOK_NS;
 	else if (found * 4 < candidates)
 		pause = took;

@@ -280,6 +280,7 @@ void cgc__window_open(struct cgc__context *self, struct cgc__window *window, boo
 		void *object = window->members[i].object;
 		if (cgc__window_find(object) == UINT32_MAX)
 			enter(window, object);
+		tick(window, i);
 	}
 	for (size_t i = 0; i < window->member_count && !window->failed; i++) {
 		copy_edges(window, (uint32_t)i, false);

@@ -182,6 +182,7 @@ static void config(struct request *request)
 	if (argument_is(&request->arguments[1], "get") && request->count >= 3) {
 		config_get(request);
 	} else if (argument_is(&request->arguments[1], "resetstat") && request->count == 2) {
+		mem_reset_longest();
 		reply_simple(request->reply, "OK");
 	} else if (argument_is(&request->arguments[1], "set") && request->count == 4) {
 		if (argument_is(&request->arguments[2], "maxmemory") &&

@@ -55,5 +55,7 @@ void mem_thread_end(void);
 struct memory_numbers mem_numbers(void);
 /* Appends the manager's own lines for INFO: calls line(argument, name, value) for each. */
 void mem_describe(void (*line)(void *argument, const char *name, uint64_t value), void *argument);
+/* What mem_describe() says of the longest begins anew. */
+void mem_reset_longest(void);
 
 #endif

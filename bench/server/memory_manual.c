@@ -118,3 +118,7 @@ void mem_describe(void (*line)(void *argument, const char *name, uint64_t value)
 	line(argument, "bytes_live", statistic("stats.allocated"));
 	line(argument, "bytes_reserved", statistic("stats.resident"));
 }
+
+void mem_reset_longest(void)
+{
+}

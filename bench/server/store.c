@@ -36,10 +36,8 @@ static struct table *table_new(size_t count)
 void store_start(uint64_t limit)
 {
 	store_set_max_memory(limit);
-	for (unsigned i = 0; i < SHARDS; i++) {
+	for (unsigned i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&shards[i].lock, NULL);
-		mem_put(NULL, &shards[i].table, table_new(FIRST_BUCKETS));
-	}
 }
 
 struct key store_key(const char *name, size_t length)
@@ -72,7 +70,7 @@ static bool is_named(const struct entry *entry, const struct key *key)
 static struct entry *walk(const struct key *key)
 {
 	struct table *table = mem_get(&key->shard->table);
-	struct entry *entry = mem_get(&table->first[bucket_of(table, key->hash)]);
+	struct entry *entry = table != NULL ? mem_get(&table->first[bucket_of(table, key->hash)]) : NULL;
 	while (entry != NULL && !is_named(entry, key))
 		entry = mem_get(&entry->next);
 	return entry;
@@ -132,12 +130,18 @@ struct entry *store_find(const struct key *key, int64_t now)
 	return entry;
 }
 
+static size_t count_of(const struct table *table)
+{
+	return table != NULL ? table->count : 0;
+}
+
 static void resize(struct shard *shard)
 {
-	struct table *old = mem_get(&shard->table), *table = table_new(2 * old->count);
+	struct table *old = mem_get(&shard->table);
+	struct table *table = table_new(old != NULL ? 2 * old->count : FIRST_BUCKETS);
 	/* RESIZE.w: odd before any chain changes. Pairs: RESIZE.r in store_look(). */
 	atomic_fetch_add_explicit(&shard->resizes, 1, memory_order_acq_rel);
-	for (size_t i = 0; i < old->count; i++) {
+	for (size_t i = 0; i < count_of(old); i++) {
 		struct entry *entry;
 		while ((entry = mem_get(&old->first[i])) != NULL) {
 			entry = mem_take_first(old, &old->first[i], entry, mem_get(&entry->next));
@@ -219,7 +223,7 @@ static long size_of(const struct value *value)
 struct entry *store_add(const struct key *key, struct value *value)
 {
 	struct shard *shard = key->shard;
-	if (shard->keys >= ((struct table *)mem_get(&shard->table))->count)
+	if (shard->keys >= count_of(mem_get(&shard->table)))
 		resize(shard);
 	struct entry *entry = mem_new_bytes(&entry_type, key->length);
 	entry->hash = key->hash;
@@ -330,10 +334,9 @@ void store_flush(void)
 {
 	for (unsigned i = 0; i < SHARDS; i++) {
 		struct shard *shard = &shards[i];
-		struct table *table = table_new(FIRST_BUCKETS);
 		pthread_mutex_lock(&shard->lock);
 		mem_link(NULL, &shard->oldest, NULL);
-		mem_put(NULL, &shard->table, table);
+		mem_put(NULL, &shard->table, NULL);
 		add(&keys, (uint64_t)0 - shard->keys);
 		add(&bytes, (uint64_t)0 - shard->bytes);
 		add(&expiring, (uint64_t)0 - shard->expiring);
@@ -345,8 +348,6 @@ void store_flush(void)
 void store_stop(void)
 {
 	store_flush();
-	for (unsigned i = 0; i < SHARDS; i++)
-		mem_put(NULL, &shards[i].table, NULL);
 }
 
 static uint64_t reversed(uint64_t bits)
@@ -370,15 +371,18 @@ uint64_t store_visit(unsigned index, uint64_t cursor, size_t count, int64_t now,
 	size_t visited = 0;
 	pthread_mutex_lock(&shard->lock);
 	struct table *table = mem_get(&shard->table);
-	do {
-		struct entry *entry = mem_get(&table->first[cursor & (table->count - 1)]);
-		for (; entry != NULL; entry = mem_get(&entry->next))
-			if (!has_expired(entry, now)) {
-				visit(argument, entry);
-				visited++;
-			}
-		cursor = next_cursor(cursor, table->count - 1);
-	} while (cursor != 0 && visited < count);
+	if (table == NULL)
+		cursor = 0;
+	else
+		do {
+			struct entry *entry = mem_get(&table->first[cursor & (table->count - 1)]);
+			for (; entry != NULL; entry = mem_get(&entry->next))
+				if (!has_expired(entry, now)) {
+					visit(argument, entry);
+					visited++;
+				}
+			cursor = next_cursor(cursor, table->count - 1);
+		} while (cursor != 0 && visited < count);
 	pthread_mutex_unlock(&shard->lock);
 	return cursor;
 }

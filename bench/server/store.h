@@ -36,7 +36,7 @@ struct table {
 
 struct shard {
 	pthread_mutex_t lock;
-	OWN(struct table) table;   /* a root */
+	OWN(struct table) table; /* a root; NULL before the first key, so an empty store is no object at all */
 	LINK(struct entry) oldest; /* a root; shard lock */
 	size_t keys, bytes;        /* shard lock */
 	size_t expiring;           /* shard lock: keys that have a time to expire */

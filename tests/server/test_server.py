@@ -9,8 +9,6 @@ SERVER= names another executable.
 
 import os
 import random
-import re
-import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +16,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(__file__))
+import process  # noqa: E402
+from process import info  # noqa: E402
 from resp import Client, Error  # noqa: E402
 
 BUILD = "build/release"
@@ -27,36 +27,15 @@ def executable():
     return os.environ.get("SERVER") or os.path.join(BUILD, "cgc-server")
 
 
-class Server:
-    """A server on a free port, with its start-up line read."""
-
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen([executable(), "--port", "0", *arguments], stdout=subprocess.PIPE, text=True)
-        self.start_line = self.process.stdout.readline()
-        found = re.search(r"listening on ([\d.]+):(\d+)$", self.start_line.strip())
-        if not found:
-            raise RuntimeError(f"no start-up line but {self.start_line!r}")
-        self.address, self.port = found.group(1), int(found.group(2))
-
-    def client(self):
-        return Client(self.port)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        out, _ = self.process.communicate(timeout=60)
-        return self.process.returncode, out
-
-
-def info(client, section):
-    lines = client.call("info", section).decode().split("\r\n")
-    return dict(line.split(":", 1) for line in lines if ":" in line)
+def start(*arguments):
+    return process.Server(executable(), *arguments)
 
 
 class Test(unittest.TestCase):
     arguments = ()
 
     def setUp(self):
-        self.server = Server(*self.arguments)
+        self.server = start(*self.arguments)
         self.client = self.server.client()
 
     def tearDown(self):
@@ -173,6 +152,68 @@ class Basics(Test):
         self.assertEqual(self.server.process.wait(60), 0)
 
 
+class Collector(Test):
+    """INFO's section about the collector, by numbers that are known."""
+
+    def setUp(self):
+        super().setUp()
+        if info(self.client, "collector")["memory_policy"] != "libcgc":
+            self.tearDown()
+            self.skipTest("another memory manager has other numbers")
+
+    def waits_for(self, is_reached):
+        """The numbers, once they are as expected, or the last ones."""
+        deadline = time.time() + 60
+        while True:
+            found = process.numbers(self.client)
+            if is_reached(found) or time.time() > deadline:
+                return found
+
+    def test_it_has_every_number(self):
+        names = """objects_allocated objects_live bytes_live bytes_reserved objects_published objects_freed objects_freed_by_count
+            objects_freed_locally objects_freed_by_detector objects_freed_unpublished freed_unpublished_permille objects_waiting
+            bytes_waiting suspects windows windows_aborted window_candidates window_nanoseconds young_collections grace_periods
+            yields paced_nanoseconds longest_stall_nanoseconds threads_attached"""
+        self.assertEqual(set(names.split()), set(process.numbers(self.client)))
+
+    def test_an_empty_store_has_no_objects(self):
+        before = self.waits_for(lambda found: found["threads_attached"] == 2)
+        self.assertEqual(before["threads_attached"], 2, "two loops")
+        self.assertEqual([before[name] for name in ("objects_allocated", "objects_live", "objects_freed", "objects_waiting", "suspects")],
+                         [0] * 5)
+        self.assertEqual(self.client.pipeline([["get", "a"], ["exists", "a"], ["keys", "*"], ["scan", 0, "count", 1000], ["dbsize"]]),
+                         [None, 0, [], [b"0", []], 0])
+        self.assertEqual(self.client.call("flushall"), b"OK")
+        self.assertEqual(process.numbers(self.client)["objects_allocated"], 0)
+
+    def test_what_dies_published_is_told_from_what_does_not(self):
+        self.client.call("gadd", "node")  # a table, an entry, a node
+        first = process.numbers(self.client)
+        self.assertEqual((first["objects_allocated"], first["objects_published"], first["objects_live"]), (3, 3, 3))
+        self.client.call("gadd", "node")  # a node for nothing
+        second = process.numbers(self.client)
+        self.assertEqual((second["objects_allocated"], second["objects_published"], second["objects_freed"]), (4, 3, 1))
+        self.assertEqual((second["objects_freed_unpublished"], second["freed_unpublished_permille"]), (1, 1000))
+        self.client.call("flushall")
+        last = self.waits_for(lambda found: found["objects_live"] == 0)
+        self.assertEqual((last["objects_live"], last["bytes_live"], last["objects_waiting"], last["objects_freed"]), (0, 0, 0, 4))
+        self.assertEqual((last["objects_freed_unpublished"], last["freed_unpublished_permille"]), (1, 250))
+
+    def test_rings_are_freed_by_the_detector_and_the_rest_by_count(self):
+        self.client.pipeline([["gadd", "a"], ["gadd", "a/b"], ["glink", "a/b", "a"], ["set", "string", "1"], ["del", "string", "a"]])
+        last = self.waits_for(lambda found: found["objects_freed_by_detector"] > 0 and found["objects_waiting"] == 0)
+        self.assertEqual(last["objects_freed_by_detector"], 6, "two nodes, and each one's edges out and in")
+        self.assertGreaterEqual(last["windows"], 1)
+        self.assertGreaterEqual(last["window_candidates"], 6)
+        self.assertGreater(last["window_nanoseconds"], 0)
+        self.assertEqual(last["objects_freed"], last["objects_freed_by_count"] + last["objects_freed_by_detector"])
+
+    def test_the_longest_stall_begins_anew(self):
+        self.client.pipeline([["set", f"key{i}", i] for i in range(20000)])
+        self.client.call("config", "resetstat")
+        self.assertEqual(process.numbers(self.client)["longest_stall_nanoseconds"], 0)
+
+
 class Limits(Test):
     arguments = ("--maxclients", "5", "--maxoutput", "1000000")
 
@@ -276,7 +317,7 @@ class Arguments(unittest.TestCase):
             self.assertNotEqual(result.stderr, "")
 
     def test_a_port_in_use_is_refused(self):
-        server = Server()
+        server = start()
         result = self.run_with("--port", str(server.port))
         self.assertEqual(result.returncode, 1)
         self.assertIn(str(server.port), result.stderr)
