@@ -15,6 +15,7 @@
 #define BUSY_WAIT_NS UINT64_C(1000000)   /* between rounds while queues hold something */
 #define IDLE_WAIT_NS UINT64_C(100000000) /* otherwise, unless woken */
 #define LOOK_NS UINT64_C(100000000)      /* suspects wait no longer than this, if looks are cheap */
+#define REST_NS UINT64_C(1000000000)     /* without a look, until the copy's memory is given back */
 #define SETTLE_ROUNDS 100                /* grace periods that cgc_collect(2) gives busy queues */
 
 /* A thread in cgc_collect(2) or cgc_debug_verify(), on its own stack. */
@@ -39,6 +40,7 @@ static struct {
 	struct waiter *checkers; /* [lock] threads in cgc_debug_verify(), the same */
 	/* The background thread's own: */
 	struct cgc__window window;
+	uint64_t looked;                     /* nanoseconds: when the last look ended */
 	uint64_t suspects_kept, died_before; /* of the last sweep, while automatic collection is off */
 	uint64_t not_before;                 /* time of the next automatic look */
 	_Atomic(uint64_t) collections, candidates, collected, resurrected, nanoseconds, windows, aborted;
@@ -162,7 +164,6 @@ static struct cgc__verdict_result look(struct cgc__context *self, bool whole)
 	add(&collector.collected, result.freed);
 	if (result.aborted)
 		add(&collector.aborted, 1);
-	cgc__window_trim(&collector.window);
 	if (whole && !result.aborted) {
 		/* No order needed, in all of these: numbers that pace. */
 		atomic_store_explicit(&cgc__heap.long_lived, result.candidates - result.freed,
@@ -199,7 +200,8 @@ static long collect(struct cgc__context *self, bool whole)
 	if (kept > by_count + freed_kept)
 		add(&collector.resurrected, kept - by_count - freed_kept);
 	add(&collector.collections, 1);
-	uint64_t took = cgc__report_now() - began - (self->callback_ns - callbacks);
+	collector.looked = cgc__report_now();
+	uint64_t took = collector.looked - began - (self->callback_ns - callbacks);
 	add(&collector.nanoseconds, took);
 	/* A look that frees little may take a fifth of a processor, one that pays goes on at once. One that was given up
 	 * says nothing about that. */
@@ -300,6 +302,8 @@ static void wait_for_work(void)
 	uint64_t wait = busy ? BUSY_WAIT_NS : IDLE_WAIT_NS;
 	if (!busy && suspect_entries() > 0)
 		wait = cgc__heap.eager ? BUSY_WAIT_NS : LOOK_NS / 4;
+	else if (!busy && cgc__report_now() - collector.looked > REST_NS)
+		cgc__window_trim(&collector.window);
 	struct timespec until;
 	clock_gettime(CLOCK_REALTIME, &until);
 	uint64_t nanoseconds = (uint64_t)until.tv_nsec + wait;

@@ -14,7 +14,7 @@
 /* Objects copied between two looks at whether others wait for a grace period. */
 #define TICK 32768
 #define MEMBERS_FIRST 4096
-#define MEMBERS_KEPT 65536 /* capacity that a window keeps when it is closed */
+#define MEMBERS_KEPT 65536 /* capacity that is never given back */
 
 static bool grow(void **array, size_t *capacity, size_t element, size_t first)
 {
@@ -307,7 +307,7 @@ void cgc__window_free(struct cgc__window *window)
 	*window = (struct cgc__window){0};
 }
 
-/* Large arrays are not kept from one look to the next: they are as large as a third of a heap of small objects. */
+/* After the last look for a while: large arrays are as much as a third of a heap of small objects. */
 void cgc__window_trim(struct cgc__window *window)
 {
 	if (window->member_capacity > MEMBERS_KEPT)
