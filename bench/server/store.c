@@ -311,7 +311,7 @@ void store_expire(unsigned index, int64_t now)
 	struct shard *shard = &shards[index];
 	pthread_mutex_lock(&shard->lock);
 	mem_enter();
-	/* Turning the ring makes the entries suspects of the collector, so it is turned only where something expires. */
+	/* Turning the ring makes suspects of its entries, so it is turned only where something expires. */
 	struct entry *entry = shard->expiring > 0 ? mem_get(&shard->oldest) : NULL;
 	for (size_t i = 0; entry != NULL && i < 32 && shard->expiring > 0; i++) {
 		struct entry *newer = mem_get(&entry->newer);
