@@ -203,8 +203,8 @@ static long collect(struct cgc__context *self, bool whole)
 	collector.looked = cgc__report_now();
 	uint64_t took = collector.looked - began - (self->callback_ns - callbacks);
 	add(&collector.nanoseconds, took);
-	/* A look that frees little may take a fifth of a processor, one that pays goes on at once. One that was given up
-	 * says nothing about that. */
+	/* A look that frees little may take a fifth of a processor, one that pays goes on at once. One that was given
+	 * up says nothing about that. */
 	uint64_t found = freed + by_count, pause = 0;
 	if (result.aborted)
 		pause = 0;
