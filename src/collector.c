@@ -302,7 +302,7 @@ static void wait_for_work(void)
 	uint64_t wait = busy ? BUSY_WAIT_NS : IDLE_WAIT_NS;
 	if (!busy && suspect_entries() > 0)
 		wait = cgc__heap.eager ? BUSY_WAIT_NS : LOOK_NS / 4;
-	else if (!busy && cgc__report_now() - collector.looked > REST_NS)
+	if (cgc__report_now() - collector.looked > REST_NS)
 		cgc__window_trim(&collector.window);
 	struct timespec until;
 	clock_gettime(CLOCK_REALTIME, &until);

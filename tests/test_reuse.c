@@ -212,14 +212,14 @@ static void a_detector_at_rest_gives_back_what_a_look_at_much_took(UNUSED void *
 	enum { OBJECTS = 200000 };
 	struct node *first = make(0);
 	cgc_publish(first);
-	settle();
+	cgc_collect(2);
 	uint64_t before = reserved();
 	struct node *chain = make_chain(OBJECTS);
 	cgc_publish(chain);
-	settle();
+	cgc_collect(2);
 	assert_in_range(reserved(), before + OBJECTS * sizeof(struct node), UINT64_MAX);
 	cgc_release(chain);
-	settle();
+	cgc_collect(2);
 	time_t began = time(NULL);
 	while (reserved() > before + (2 << 20) && time(NULL) < began + 60)
 		sched_yield();
