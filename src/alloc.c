@@ -13,14 +13,18 @@
 #define ENTRY __attribute__((noinline))
 #define CALLER __builtin_return_address(0)
 
+static inline bool is_collection_due(const struct cgc__context *self)
+{
+	/* No order needed: a setting. */
+	unsigned limit = atomic_load_explicit(&cgc__heap.young_limit, memory_order_relaxed);
+	return self->young_count[0] >= (long)limit;
+}
+
 /* Tracked objects count towards the next local collection; it runs before there is the object that is one too
  * many, so that a new object is always of generation 0. */
 static void collect_if_due(struct cgc__context *self)
 {
-	/* No order needed: a setting. */
-	unsigned threshold = atomic_load_explicit(&cgc__heap.threshold[0], memory_order_relaxed);
-	if (__builtin_expect(
-		    (self->young_count[0] >= threshold && threshold != 0) || cgc__heap.collect_always != 0, 0))
+	if (is_collection_due(self))
 		cgc__young_collect_due(self);
 	self->young_count[0]++;
 }
@@ -40,9 +44,6 @@ static inline void *dress(struct cgc__context *self, struct cgc__header *header,
 	atomic_store_explicit(&header->shared, 0, memory_order_relaxed);
 	/* No order needed: private. */
 	atomic_store_explicit(&header->bias, self->private_bias, memory_order_relaxed);
-	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0 &&
-	    __builtin_expect(!cgc__slab_is_held(cgc__slab_of(header), CGC__HOLD_TOUCHED), 0))
-		cgc__slab_hold(self, cgc__slab_of(header), CGC__HOLD_TOUCHED);
 	return header + 1;
 }
 
@@ -83,6 +84,8 @@ static void *try_new(struct cgc_type *type, size_t trailing, const char *functio
 		return NULL;
 	if (cgc__heap.debug)
 		cgc__sites_record(cgc__slab_of(header), cgc__slab_cell(cgc__slab_of(header), header), caller);
+	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0)
+		cgc__slab_hold(self, cgc__slab_of(header), CGC__HOLD_TOUCHED);
 	memset(header + 1, 0, bytes - sizeof(*header));
 	return dress(self, header, info, trailing);
 }
@@ -100,28 +103,52 @@ static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *
 	}
 }
 
-/* The fast path: a known small type, an attached thread, not debug mode. */
+/* Contents of a cell that has room for `bytes`, a multiple of 16 up to 128: a few stores, no loop, no call. */
+static inline void clear(char *contents, size_t bytes)
+{
+	if (bytes <= 32) {
+		memset(contents, 0, 16);
+		memset(contents + bytes - 16, 0, 16);
+	} else if (bytes <= 64) {
+		memset(contents, 0, 32);
+		memset(contents + bytes - 32, 0, 32);
+	} else {
+		memset(contents, 0, 64);
+		memset(contents + bytes - 64, 0, 64);
+	}
+}
+
+/* Apart, or the fast path would save registers for the call. */
+static __attribute__((noinline)) void *clear_and_dress(struct cgc__context *self, struct cgc__header *header,
+                                                       uint64_t info)
+{
+	memset(header + 1, 0, CGC__INFO_PAYLOAD(info));
+	return dress(self, header, info, 0);
+}
+
+/* The fast path: a known small type, an attached thread, not debug mode, a slab with a free cell that the next local
+ * collection looks at, and none due. Whatever is not so goes to the other path before anything is touched. */
 ENTRY void *cgc_new(struct cgc_type *type)
 {
 	struct cgc__context *self = cgc__alloc_self;
-	uint64_t info = 0;
-	if (__builtin_expect(self != NULL && type != NULL, 1))
-		/* TYPE.r. Pairs: TYPE.w in type.c. */
-		info = atomic_load_explicit(&type->cgc__info, memory_order_acquire);
-	size_t payload = CGC__INFO_PAYLOAD(info);
-	if (__builtin_expect(payload == 0, 0))
+	if (__builtin_expect(self == NULL || type == NULL, 0))
 		return new_or_handler(type, 0, "cgc_new", CALLER);
-	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0)
-		collect_if_due(self);
-	struct cgc__header *header = cgc__slab_take_class(self, CGC__INFO_CLASS(info));
-	if (__builtin_expect(header == NULL, 0))
+	/* TYPE.r. Pairs: TYPE.w in type.c. */
+	uint64_t info = atomic_load_explicit(&type->cgc__info, memory_order_acquire);
+	if (__builtin_expect(CGC__INFO_PAYLOAD(info) == 0, 0))
 		return new_or_handler(type, 0, "cgc_new", CALLER);
-	char *contents = (char *)(header + 1);
-	if (payload <= 128)
-		for (size_t i = 0; i < payload; i += 16)
-			memset(contents + i, 0, 16); /* a store, not a call */
-	else
-		memset(contents, 0, payload);
+	struct cgc__slab *slab = self->current[CGC__INFO_CLASS(info)];
+	if (__builtin_expect(slab == NULL || slab->free == NULL, 0))
+		return new_or_handler(type, 0, "cgc_new", CALLER);
+	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0) {
+		if (__builtin_expect(is_collection_due(self) || !cgc__slab_is_held(slab, CGC__HOLD_TOUCHED), 0))
+			return new_or_handler(type, 0, "cgc_new", CALLER);
+		self->young_count[0]++;
+	}
+	struct cgc__header *header = cgc__slab_pop(self, slab);
+	if (CGC__INFO_PAYLOAD(info) > 128)
+		return clear_and_dress(self, header, info);
+	clear((char *)(header + 1), CGC__INFO_PAYLOAD(info));
 	return dress(self, header, info, 0);
 }
 

@@ -60,9 +60,8 @@ enum cgc__kind {
 #define CGC__FINALIZED 2      /* its finalizer has been called */
 #define CGC__DESTROYED 4      /* published, dead and destroyed: only its memory waits */
 #define CGC__CONDEMNED_ONCE 8 /* was garbage, and alive again for finalizers */
-#define CGC__PLAIN 16         /* its type has neither finalizer nor destroy */
-#define CGC__LEAF 32          /* its type has no references */
-#define CGC__ELDER 64         /* private and of generation 1 */
+#define CGC__PLAIN 16 /* its type has neither finalizer nor destroy, and cgc__type_maps knows its references */
+#define CGC__ELDER 64 /* private and of generation 1 */
 
 /* shared: flags. While an object is private the word is scratch: publish.c and young.c. */
 #define CGC__MERGED UINT64_C(1)    /* local is 0 for ever: shared is the count */
@@ -207,7 +206,7 @@ struct cgc__context {
 	struct cgc__slab **slabs; /* [lock slabs_lock] all of them, the shared ones first */
 	size_t slab_count, slab_shared_count, slab_capacity; /* [lock slabs_lock] */
 
-	size_t young_count[2];     /* [owner] as cgc_get_count */
+	long young_count[2];       /* [owner] as cgc_get_count; below 0 after finalizers */
 	void **young_set;          /* [owner] scratch of young.c, kept */
 	size_t young_capacity;     /* [owner] */
 	struct cgc__header *dying; /* [owner] dead objects to destroy, linked through local */
@@ -233,6 +232,7 @@ struct cgc__heap {
 	struct cgc__context *pool;      /* [lock threads] */
 	uint32_t context_count;         /* [lock threads] */
 	_Atomic(unsigned) threshold[3]; /* [atomic] */
+	_Atomic(unsigned) young_limit;  /* [atomic] of threshold[0] and collect_always: as many make one due */
 	_Atomic(bool) is_enabled;       /* [atomic] automatic collection */
 	_Atomic(bool) window_open;      /* [atomic] memory of published objects stays */
 	_Atomic(bool) lost_entry;       /* [atomic] a queue had no memory: the next whole window looks */
@@ -294,6 +294,7 @@ void cgc__memory_fail_count(uint64_t calls);
 _Noreturn void cgc__report_misuse(const char *function, const void *object, const char *what);
 _Noreturn void cgc__report_fatal(const char *function, const char *what, int error);
 int cgc__report_read_options(const char *text);
+void cgc__report_settle_limit(void);
 uint64_t cgc__report_now(void);
 void cgc__report_stall(struct cgc__context *self, uint64_t began, uint64_t callbacks);
 bool cgc__report_out_of_memory(size_t bytes);
@@ -319,6 +320,8 @@ void cgc__sites_print(void);
 
 /* type.c */
 extern _Atomic(struct cgc_type *) cgc__types[];
+/* One bit for each of the first 64 words of an object: a reference. Of types with PLAIN, those are all. */
+extern uint64_t cgc__type_maps[];
 
 static inline struct cgc_type *cgc__type_of_id(uint16_t id)
 {

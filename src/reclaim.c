@@ -65,16 +65,14 @@ void cgc__reclaim_private(struct cgc__context *self, void *object)
 		cgc__reclaim_drain(self);
 }
 
-static bool refers_to_nothing(void *object)
+static bool refers_to_nothing(void *object, uint64_t map)
 {
-	const struct cgc__slots slots = cgc__slots_of(object);
-	uintptr_t any = slots.trailing_count;
-	for (size_t i = 0; i < slots.field_count; i++) {
-		_Atomic(void *) *slot = (_Atomic(void *) *)(slots.object + slots.fields[i].offset);
+	_Atomic(void *) *slots = object;
+	for (; map != 0; map &= map - 1)
 		/* No order needed: private. */
-		any |= (uintptr_t)atomic_load_explicit(slot, memory_order_relaxed);
-	}
-	return any == 0;
+		if (atomic_load_explicit(&slots[__builtin_ctzll(map)], memory_order_relaxed) != NULL)
+			return false;
+	return true;
 }
 
 /* The same, at once for the common case: nothing to call, nothing else to release. */
@@ -85,14 +83,13 @@ void cgc__release_last_private(void *object)
 	/* No order needed: private. */
 	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
 	if ((flags & (CGC__PLAIN | CGC__ELDER)) != CGC__PLAIN ||
-	    ((flags & CGC__LEAF) == 0 && !refers_to_nothing(object))) {
+	    !refers_to_nothing(object, cgc__type_maps[header->type])) {
 		cgc__reclaim_private(self, object);
 		return;
 	}
 	if ((flags & CGC__UNTRACKED) == 0) {
-		if (__builtin_expect(self->collecting, 0))
-			self->freed_tracked++;
-		self->young_count[0] -= self->young_count[0] > 0;
+		self->freed_tracked++;
+		self->young_count[0]--;
 	}
 	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
 	cgc__slab_give_young(self, header);

@@ -3,6 +3,7 @@
  * What the library says: options in, numbers and complaints out.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,16 +166,35 @@ int cgc__report_read_options(const char *text)
 		text += length;
 		text += *text == ',';
 	}
+	cgc__report_settle_limit();
 	return 0;
 }
 
 /* ---- settings --------------------------------------------------------------------------------------- */
+
+/* What cgc_new compares with. Under a lock, so that the last of several threads that change settings has it right. */
+void cgc__report_settle_limit(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_mutex_lock(&lock);
+	/* No order needed, here and below: settings. */
+	unsigned limit = atomic_load_explicit(&cgc__heap.threshold[0], memory_order_relaxed);
+	/* No order needed: a setting. */
+	if (limit == 0 || !atomic_load_explicit(&cgc__heap.is_enabled, memory_order_relaxed))
+		limit = UINT_MAX;
+	else if (cgc__heap.collect_always != 0)
+		limit = 0;
+	/* No order needed: a setting. */
+	atomic_store_explicit(&cgc__heap.young_limit, limit, memory_order_relaxed);
+	pthread_mutex_unlock(&lock);
+}
 
 void cgc_set_threshold(const unsigned threshold[3])
 {
 	for (int i = 0; i < 3; i++)
 		/* No order needed: a setting. */
 		atomic_store_explicit(&cgc__heap.threshold[i], threshold[i], memory_order_relaxed);
+	cgc__report_settle_limit();
 }
 
 void cgc_get_threshold(unsigned threshold[3])
@@ -187,13 +207,17 @@ void cgc_get_threshold(unsigned threshold[3])
 bool cgc_enable(void)
 {
 	/* No order needed: a setting. */
-	return atomic_exchange_explicit(&cgc__heap.is_enabled, true, memory_order_relaxed);
+	bool was_enabled = atomic_exchange_explicit(&cgc__heap.is_enabled, true, memory_order_relaxed);
+	cgc__report_settle_limit();
+	return was_enabled;
 }
 
 bool cgc_disable(void)
 {
 	/* No order needed: a setting. */
-	return atomic_exchange_explicit(&cgc__heap.is_enabled, false, memory_order_relaxed);
+	bool was_enabled = atomic_exchange_explicit(&cgc__heap.is_enabled, false, memory_order_relaxed);
+	cgc__report_settle_limit();
+	return was_enabled;
 }
 
 bool cgc_is_enabled(void)
@@ -205,8 +229,8 @@ bool cgc_is_enabled(void)
 void cgc_get_count(size_t count[3])
 {
 	struct cgc__context *self = cgc__thread_self();
-	count[0] = self->young_count[0];
-	count[1] = self->young_count[1];
+	count[0] = self->young_count[0] > 0 ? (size_t)self->young_count[0] : 0;
+	count[1] = (size_t)self->young_count[1];
 	/* No order needed: a statistic. */
 	count[2] = (size_t)atomic_load_explicit(&cgc__heap.elder_collections, memory_order_relaxed);
 }

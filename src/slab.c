@@ -16,61 +16,8 @@
 
 /* Returned slabs that one refill looks at. */
 #define COLLECT_AT_ONCE 32
-
-static bool add_to_context(struct cgc__context *self, struct cgc__slab *slab)
-{
-	bool added = true;
-	pthread_mutex_lock(&self->slabs_lock);
-	if (self->slab_count == self->slab_capacity) {
-		size_t capacity = self->slab_capacity > 0 ? 2 * self->slab_capacity : 16;
-		struct cgc__slab **slabs = cgc__memory_get(capacity * sizeof(struct cgc__slab *), 0);
-		if (slabs == NULL) {
-			added = false;
-		} else {
-			if (self->slab_count > 0)
-				memcpy(slabs, self->slabs, self->slab_count * sizeof(struct cgc__slab *));
-			cgc__memory_put(self->slabs, self->slab_capacity * sizeof(struct cgc__slab *));
-			self->slabs = slabs;
-			self->slab_capacity = capacity;
-		}
-	}
-	if (added) {
-		slab->index = (uint32_t)self->slab_count;
-		self->slabs[self->slab_count++] = slab;
-	}
-	pthread_mutex_unlock(&self->slabs_lock);
-	return added;
-}
-
-/* Puts what is at `from` to `to` and the other way round; slabs_lock is held. */
-static void swap_places(struct cgc__context *context, size_t from, size_t to)
-{
-	struct cgc__slab *moved = context->slabs[from], *other = context->slabs[to];
-	context->slabs[to] = moved;
-	context->slabs[from] = other;
-	moved->index = (uint32_t)to;
-	other->index = (uint32_t)from;
-}
-
-/* The owner, before the first object in the slab is published. */
-void cgc__slab_share(struct cgc__slab *slab)
-{
-	if (slab->is_shared)
-		return;
-	struct cgc__context *context = slab->context;
-	pthread_mutex_lock(&context->slabs_lock);
-	slab->is_shared = true;
-	swap_places(context, slab->index, context->slab_shared_count++);
-	pthread_mutex_unlock(&context->slabs_lock);
-}
-
-/* slabs_lock is held: nobody finds the slab any more. */
-static void remove_from_context(struct cgc__context *context, struct cgc__slab *slab)
-{
-	if (slab->is_shared)
-		swap_places(context, slab->index, --context->slab_shared_count);
-	swap_places(context, slab->index, --context->slab_count);
-}
+/* Cells never used that one refill takes. */
+#define EXTENSION 16
 
 static void give_to_jemalloc(struct cgc__slab *slab)
 {
@@ -85,7 +32,7 @@ static void release(struct cgc__slab *slab)
 {
 	struct cgc__context *context = slab->context;
 	pthread_mutex_lock(&context->slabs_lock);
-	remove_from_context(context, slab);
+	cgc__slab_remove(context, slab);
 	pthread_mutex_unlock(&context->slabs_lock);
 	give_to_jemalloc(slab);
 }
@@ -114,7 +61,7 @@ static struct cgc__slab *new_slab(struct cgc__context *self, uint32_t size_class
 	slab->reciprocal = slab->cell_bytes != 0 ? (uint32_t)((UINT64_C(1) << 32) / slab->cell_bytes + 1) : 0;
 	slab->cells_offset = (uint32_t)cells_offset;
 	slab->size_class = size_class;
-	if (!add_to_context(self, slab)) {
+	if (!cgc__slab_enter(self, slab)) {
 		cgc__memory_put(slab, bytes);
 		return NULL;
 	}
@@ -244,13 +191,31 @@ static void collect_returned(struct cgc__context *self)
 		self->collected = NULL;
 }
 
+/* Up to `count` cells never used go on the list of free ones, in their order; false if that is empty then. */
+static bool extend(struct cgc__slab *slab, uint32_t count)
+{
+	uint32_t left = slab->cell_count - slab->bumped, end = slab->bumped + (count < left ? count : left);
+	for (uint32_t cell = end; cell-- > slab->bumped;) {
+		struct cgc__header *header = cgc__slab_header(slab, cell);
+		/* No order needed, here and below: owner only. */
+		atomic_store_explicit(&header->bias, CGC__FREE, memory_order_relaxed);
+		/* No order needed: as above. */
+		atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
+		slab->free = header;
+	}
+	slab->bumped = end;
+	return slab->free != NULL;
+}
+
 /* A slab with a free cell becomes the current one. */
 static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 {
 	struct cgc__slab *slab = self->current[size_class];
+	if (slab != NULL && slab->free != NULL)
+		return slab;
 	collect_returned(self);
 	if (slab != NULL) {
-		if (!cgc__slab_is_exhausted(slab))
+		if (slab->free != NULL || extend(slab, EXTENSION))
 			return slab;
 		self->current[size_class] = NULL;
 		cgc__slab_set_holds(slab, CGC__HOLD_CURRENT, 0);
@@ -270,6 +235,8 @@ static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 	}
 	cgc__slab_set_holds(slab, 0, CGC__HOLD_CURRENT);
 	self->current[size_class] = slab;
+	if (slab->free == NULL)
+		extend(slab, EXTENSION);
 	return slab;
 }
 
@@ -287,18 +254,14 @@ static struct cgc__header *take_large(struct cgc__context *self, size_t cell_byt
 	return cgc__slab_header(slab, 0);
 }
 
-/* The rest of cgc__slab_take_class(). */
-struct cgc__header *cgc__slab_take_slow(struct cgc__context *self, uint32_t size_class)
-{
-	return refill(self, size_class) != NULL ? cgc__slab_take_class(self, size_class) : NULL;
-}
-
 /* A cell of at least that size, header and contents undefined; NULL if memory is out. */
 struct cgc__header *cgc__slab_take(struct cgc__context *self, size_t cell_bytes)
 {
 	uint32_t size_class = cgc__slab_class_of(cell_bytes);
-	return size_class == CGC__CLASS_LARGE ? take_large(self, cell_bytes)
-	                                      : cgc__slab_take_class(self, size_class);
+	if (size_class == CGC__CLASS_LARGE)
+		return take_large(self, cell_bytes);
+	struct cgc__slab *slab = refill(self, size_class);
+	return slab != NULL ? cgc__slab_pop(self, slab) : NULL;
 }
 
 static void give_remote(struct cgc__slab *slab, struct cgc__header *header)
@@ -352,6 +315,13 @@ static size_t payload_bytes(const struct cgc__slab *slab)
 {
 	return (slab->cell_bytes != 0 ? slab->cell_bytes : slab->bytes - slab->cells_offset) -
 	       sizeof(struct cgc__header);
+}
+
+/* So that who uses the dead sees it (poison=1). */
+void cgc__slab_fill_and_push(struct cgc__context *self, struct cgc__slab *slab, struct cgc__header *header)
+{
+	memset(header + 1, 0x5a, payload_bytes(slab));
+	cgc__slab_push(self, slab, header);
 }
 
 /* In generation 0 its cell says so already. */
@@ -410,7 +380,7 @@ static bool try_release(struct cgc__context *context, struct cgc__slab *slab)
 	/* HOLD.r: if 0, the owner is done with it. Pairs: HOLD.w in cgc__slab_set_holds(). */
 	bool is_over = atomic_load_explicit(&slab->holds, memory_order_acquire) == 0 && all_cells_remote(slab);
 	if (is_over)
-		remove_from_context(context, slab);
+		cgc__slab_remove(context, slab);
 	pthread_mutex_unlock(&context->slabs_lock);
 	cgc__pause("slab.release_decided");
 	if (is_over)
@@ -443,14 +413,7 @@ static void give_free_cells(struct cgc__context *self, struct cgc__slab *slab)
 {
 	/* Those never used as well: of a slab that nobody allocates from, bumped is constant, as all_cells_remote() in
 	 * another thread expects. */
-	while (slab->bumped < slab->cell_count) {
-		struct cgc__header *header = cgc__slab_header(slab, slab->bumped++);
-		/* No order needed, here and below: owner only. */
-		atomic_store_explicit(&header->bias, CGC__FREE, memory_order_relaxed);
-		/* No order needed: as above. */
-		atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
-		slab->free = header;
-	}
+	extend(slab, slab->cell_count);
 	uint64_t count = slab->bumped - slab->used;
 	struct cgc__header *first = slab->free, *last = first;
 	if (first == NULL)

@@ -26,7 +26,9 @@
 #define CGC__UNPOISON(address, bytes) ((void)0)
 #endif
 
-struct cgc__header *cgc__slab_take_slow(struct cgc__context *self, uint32_t size_class);
+void cgc__slab_fill_and_push(struct cgc__context *self, struct cgc__slab *slab, struct cgc__header *header);
+bool cgc__slab_enter(struct cgc__context *self, struct cgc__slab *slab);
+void cgc__slab_remove(struct cgc__context *context, struct cgc__slab *slab);
 uint32_t cgc__slab_class_of(size_t cell_bytes);
 extern const uint16_t cgc__slab_class_bytes[CGC__CLASS_COUNT];
 
@@ -40,39 +42,21 @@ static inline void cgc__slab_set_holds(struct cgc__slab *slab, uint8_t clear, ui
 	atomic_store_explicit(&slab->holds, (uint8_t)((holds & ~clear) | set), memory_order_release);
 }
 
-static inline bool cgc__slab_is_exhausted(const struct cgc__slab *slab)
+/* The first free cell of a slab that the caller allocates from. */
+static inline struct cgc__header *cgc__slab_pop(struct cgc__context *self, struct cgc__slab *slab)
 {
-	return slab->free == NULL && slab->bumped == slab->cell_count;
-}
-
-/* A cell of that size, header and contents undefined; NULL if memory is out. */
-static inline struct cgc__header *cgc__slab_take_class(struct cgc__context *self, uint32_t size_class)
-{
-	struct cgc__slab *slab = self->current[size_class];
-	if (__builtin_expect(slab == NULL || cgc__slab_is_exhausted(slab), 0))
-		return cgc__slab_take_slow(self, size_class);
 	struct cgc__header *header = slab->free;
-	if (header != NULL)
-		/* No order needed: owner only. */
-		slab->free = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
-	else
-		header = cgc__slab_header(slab, slab->bumped++);
+	/* No order needed: owner only. */
+	slab->free = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
 	slab->used++;
-	cgc__counter_raise(&self->made[size_class], 1);
+	cgc__counter_raise(&self->made[slab->size_class], 1);
 	CGC__UNPOISON(header, slab->cell_bytes);
 	return header;
 }
 
-/* cgc__slab_give() for the common case: the caller's own cell, of generation 0, in a slab it allocates from. */
-static inline void cgc__slab_give_young(struct cgc__context *self, struct cgc__header *header)
+/* The owner's cell goes to the front of the free ones. */
+static inline void cgc__slab_push(struct cgc__context *self, struct cgc__slab *slab, struct cgc__header *header)
 {
-	struct cgc__slab *slab = cgc__slab_of(header);
-	if (__builtin_expect(slab->context != self || CGC__POISONS || cgc__heap.poison ||
-	                             !cgc__slab_is_held(slab, CGC__HOLD_CURRENT),
-	                     0)) {
-		cgc__slab_give(self, header);
-		return;
-	}
 	cgc__counter_raise(&self->given[slab->size_class], 1);
 	/* No order needed: owner only. */
 	atomic_store_explicit(&header->bias, CGC__FREE, memory_order_relaxed);
@@ -80,6 +64,22 @@ static inline void cgc__slab_give_young(struct cgc__context *self, struct cgc__h
 	atomic_store_explicit(&header->local, (uintptr_t)slab->free, memory_order_relaxed);
 	slab->free = header;
 	slab->used--;
+}
+
+/* cgc__slab_give() for the common case: the caller's own cell, of generation 0, in a slab that it allocates from or
+ * that neither becomes partial nor empty by it. */
+static inline void cgc__slab_give_young(struct cgc__context *self, struct cgc__header *header)
+{
+	struct cgc__slab *slab = cgc__slab_of(header);
+	if (__builtin_expect(slab->context != self || CGC__POISONS ||
+	                             (!cgc__slab_is_held(slab, CGC__HOLD_CURRENT) &&
+	                              (!slab->is_partial || slab->used == 1)),
+	                     0))
+		cgc__slab_give(self, header);
+	else if (__builtin_expect(cgc__heap.poison, 0))
+		cgc__slab_fill_and_push(self, slab, header);
+	else
+		cgc__slab_push(self, slab, header);
 }
 
 #endif

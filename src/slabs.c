@@ -1,10 +1,67 @@
 /* SPDX-License-Identifier: MIT
  *
- * Going over all slabs of a context: by its owner, by the background thread for a window, for statistics.
+ * All slabs of a context, in an array, those that have held a published object first; and going over them: by the
+ * owner, by the background thread for a window, for statistics.
  */
 #include <string.h>
 
 #include "slab.h"
+
+/* A new slab; false if memory is out. */
+bool cgc__slab_enter(struct cgc__context *self, struct cgc__slab *slab)
+{
+	bool added = true;
+	pthread_mutex_lock(&self->slabs_lock);
+	if (self->slab_count == self->slab_capacity) {
+		size_t capacity = self->slab_capacity > 0 ? 2 * self->slab_capacity : 16;
+		struct cgc__slab **slabs = cgc__memory_get(capacity * sizeof(struct cgc__slab *), 0);
+		if (slabs == NULL) {
+			added = false;
+		} else {
+			if (self->slab_count > 0)
+				memcpy(slabs, self->slabs, self->slab_count * sizeof(struct cgc__slab *));
+			cgc__memory_put(self->slabs, self->slab_capacity * sizeof(struct cgc__slab *));
+			self->slabs = slabs;
+			self->slab_capacity = capacity;
+		}
+	}
+	if (added) {
+		slab->index = (uint32_t)self->slab_count;
+		self->slabs[self->slab_count++] = slab;
+	}
+	pthread_mutex_unlock(&self->slabs_lock);
+	return added;
+}
+
+/* Puts what is at `from` to `to` and the other way round; slabs_lock is held. */
+static void swap_places(struct cgc__context *context, size_t from, size_t to)
+{
+	struct cgc__slab *moved = context->slabs[from], *other = context->slabs[to];
+	context->slabs[to] = moved;
+	context->slabs[from] = other;
+	moved->index = (uint32_t)to;
+	other->index = (uint32_t)from;
+}
+
+/* The owner, before the first object in the slab is published. */
+void cgc__slab_share(struct cgc__slab *slab)
+{
+	if (slab->is_shared)
+		return;
+	struct cgc__context *context = slab->context;
+	pthread_mutex_lock(&context->slabs_lock);
+	slab->is_shared = true;
+	swap_places(context, slab->index, context->slab_shared_count++);
+	pthread_mutex_unlock(&context->slabs_lock);
+}
+
+/* slabs_lock is held: nobody finds the slab any more. */
+void cgc__slab_remove(struct cgc__context *context, struct cgc__slab *slab)
+{
+	if (slab->is_shared)
+		swap_places(context, slab->index, --context->slab_shared_count);
+	swap_places(context, slab->index, --context->slab_count);
+}
 
 /* Background thread: the slabs of a context that have held a published object, if they are at most `capacity`;
  * returns how many there are. The lock is held for one copy of pointers. */

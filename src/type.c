@@ -12,6 +12,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 _Atomic(struct cgc_type *) cgc__types[TYPE_LIMIT]; /* written once each, under lock; 0 is no type */
+uint64_t cgc__type_maps[TYPE_LIMIT];               /* the same */
 static unsigned type_count = 1;                    /* [lock] */
 
 _Noreturn static void refuse(const struct cgc_type *type, const char *field, const char *what)
@@ -64,18 +65,34 @@ static void check(const struct cgc_type *type)
 		refuse(type, NULL, "unknown flags");
 }
 
+static bool is_mapped(const struct cgc_type *type)
+{
+	for (size_t i = 0; i < type->field_count; i++)
+		if (type->fields[i].offset >= 64 * sizeof(void *))
+			return false;
+	return (type->flags & CGC_TRAILING) == 0;
+}
+
+static uint64_t map_of(const struct cgc_type *type)
+{
+	uint64_t map = 0;
+	for (size_t i = 0; i < type->field_count; i++)
+		if (type->fields[i].offset < 64 * sizeof(void *))
+			map |= UINT64_C(1) << (type->fields[i].offset / sizeof(void *));
+	return map;
+}
+
 /* What cgc_new needs to know, in one word: see heap.h. */
 static uint64_t info_of(const struct cgc_type *type, uint64_t id)
 {
 	bool has_references = type->field_count > 0 || (type->flags & CGC_TRAILING) != 0;
 	bool is_untracked = (type->flags & CGC_ACYCLIC) != 0 || !has_references;
-	bool is_plain = type->finalize == NULL && type->destroy == NULL;
+	bool is_plain = type->finalize == NULL && type->destroy == NULL && is_mapped(type);
 	bool is_small = type->size <= CGC__CELL_LARGEST - sizeof(struct cgc__header);
 	uint64_t payload = is_small ? (type->size + 15) / 16 * 16 : 0;
 	uint32_t size_class =
 		cgc__slab_class_of(sizeof(struct cgc__header) + (is_small ? payload : CGC__CELL_LARGEST));
-	uint64_t flags = (is_untracked ? CGC__UNTRACKED : 0) | (is_plain ? CGC__PLAIN : 0) |
-	                 (has_references ? 0 : CGC__LEAF);
+	uint64_t flags = (is_untracked ? CGC__UNTRACKED : 0) | (is_plain ? CGC__PLAIN : 0);
 	return id | (uint64_t)size_class << 16 | flags << 24 | payload << 32;
 }
 
@@ -96,6 +113,7 @@ uint64_t cgc__type_info(struct cgc_type *type, const char *function)
 		if (type_count == TYPE_LIMIT)
 			cgc__report_fatal(function, "more than 65,535 types", 0);
 		info = info_of(type, type_count);
+		cgc__type_maps[type_count] = map_of(type);
 		/* TYPE.w: the entry before the number. Pairs: TYPE.r in cgc__type_of_id(). */
 		atomic_store_explicit(&cgc__types[type_count++], type, memory_order_release);
 		cgc__pause("type.entered");

@@ -48,7 +48,7 @@ static void check_classes(struct cgc__verify *verify, struct cgc__context *conte
 			if (slab->size_class != i)
 				cgc__verify_slab_is(verify, slab, "partial of size class %u, its own is %u", i,
 				                    slab->size_class);
-			if (cgc__slab_is_exhausted(slab))
+			if (slab->free == NULL)
 				cgc__verify_slab_is(verify, slab,
 				                    "partial without a free cell: refill() takes it");
 			previous = slab;

@@ -10,7 +10,7 @@
 #include "verify.h"
 
 /* What the flags of a header say of its type, as info_of() in type.c. */
-#define OF_TYPE (CGC__UNTRACKED | CGC__PLAIN | CGC__LEAF)
+#define OF_TYPE (CGC__UNTRACKED | CGC__PLAIN)
 
 static struct cgc_type *type_of(const struct cgc__header *header)
 {

@@ -106,6 +106,20 @@ static void a_slab_that_owner_and_others_emptied_is_given_back(UNUSED void **sta
 	assert_true(reserved() < before + BYTES / 2);
 }
 
+static void slabs_that_their_owner_emptied_are_given_back(UNUSED void **state)
+{
+	enum { COUNT = 2000 };
+	static struct cgc_type large_type = {.name = "large", .size = 4000};
+	static void *objects[COUNT];
+	uint64_t before = reserved();
+	for (int i = 0; i < COUNT; i++)
+		objects[i] = cgc_new(&large_type);
+	assert_true(reserved() > before + COUNT * large_type.size);
+	for (int i = 0; i < COUNT; i++)
+		cgc_release(objects[i]);
+	assert_true(reserved() < before + COUNT / 4 * large_type.size);
+}
+
 /* The owner does not allocate any more. The bound only ends a test that hangs. */
 static void slabs_that_others_emptied_are_given_back(UNUSED void **state)
 {
@@ -233,6 +247,7 @@ int main(void)
 		TEST(freed_memory_is_filled),
 		TEST(cells_freed_by_owner_and_others_are_used_again),
 		TEST(a_slab_that_owner_and_others_emptied_is_given_back),
+		TEST(slabs_that_their_owner_emptied_are_given_back),
 		TEST(slabs_that_others_emptied_are_given_back),
 		TEST(a_slab_is_not_given_back_while_its_owner_uses_it),
 		TEST(a_queue_gives_back_what_it_no_longer_holds),

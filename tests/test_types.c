@@ -214,6 +214,44 @@ static void a_new_object_is_all_zero(UNUSED void **state)
 	}
 }
 
+static void a_new_object_of_any_size_is_all_zero(UNUSED void **state)
+{
+	static struct cgc_type types[600];
+	for (size_t size = 1; size < 600; size++) {
+		types[size] = (struct cgc_type){.name = "any", .size = size};
+		for (int round = 0; round < 2; round++) {
+			unsigned char *objects[3];
+			for (int i = 0; i < 3; i++) {
+				objects[i] = cgc_new(&types[size]);
+				for (size_t j = 0; j < size; j++)
+					assert_int_equal(objects[i][j], 0);
+				memset(objects[i], 0xff, size);
+			}
+			for (int i = 0; i < 3; cgc_release(objects[i++]))
+				assert_true(objects[i][0] == 0xff && objects[i][size - 1] == 0xff);
+		}
+	}
+}
+
+static struct cgc_type wide_types[] = {
+	{.name = "wide", .size = 512, CGC_FIELDS({0, "first"}, {8, "second"}, {63 * 8, "64th"})},
+	{.name = "wider",
+         .size = 1024,
+         CGC_FIELDS({0, "first"}, {63 * 8, "64th"}, {64 * 8, "65th"}, {127 * 8, "last"})},
+};
+
+static void references_anywhere_in_an_object_are_released(UNUSED void **state)
+{
+	for (struct cgc_type *type = wide_types; type < wide_types + 2; type++)
+		for (size_t i = 0; i < type->field_count; i++) {
+			char *wide = cgc_new(type);
+			cgc_store_consume(wide, (node_ref *)(wide + type->fields[i].offset), make((int)i));
+			assert_int_equal(live(), 2);
+			cgc_release(wide);
+			assert_int_equal(live(), 0);
+		}
+}
+
 static void objects_of_any_size_are_apart_and_aligned(UNUSED void **state)
 {
 	static const size_t sizes[] = {1,   7,    8,    16,   24,   40,   63,    64,     65,
@@ -445,6 +483,8 @@ int main(int argc, char **argv)
 		TEST(there_is_room_for_65535_types),
 		TEST(the_fields_of_a_type_are_those_that_are_declared),
 		TEST(a_new_object_is_all_zero),
+		TEST(a_new_object_of_any_size_is_all_zero),
+		TEST(references_anywhere_in_an_object_are_released),
 		TEST(objects_of_any_size_are_apart_and_aligned),
 		TEST(a_type_without_size_is_a_type),
 		TEST(a_trailing_array_has_the_length_it_was_made_with),

@@ -29,7 +29,6 @@ static void the_type_of_an_object_is_checked(UNUSED void **state)
 	WRONG(header->type, 60000, "type number 60000 is of no type");
 	WRONG(plain_type.cgc__info, WORD(plain_type.cgc__info) ^ 0x100, "of type plain: type number");
 	WRONG(header->flags, flags ^ CGC__PLAIN, "these never change");
-	WRONG(header->flags, flags ^ CGC__LEAF, "these never change");
 	WRONG(header->flags, flags | CGC__FINALIZED, "FINALIZED, and its type has no finalizer");
 	WRONG(header->flags, flags | 128, "there is no such flag");
 	WRONG(header->trailing, 1, "trailing array of 1");

@@ -4,7 +4,7 @@
  *
  * Stands for: give_remote(), collect_remote(), return_slab(), collect_returned(), retire_empty(), refill(),
  * cgc__slab_give(), cgc__slab_hold(), cgc__slab_let_go(), try_release(), cgc__slab_release_retired() of src/slab.c;
- * cgc__slab_take_class() of src/slab.h; cgc__slab_walk() of src/slabs.c.
+ * cgc__slab_pop() of src/slab.h; cgc__slab_walk() of src/slabs.c.
  *
  * Abstracted: two slabs of two cells and of one size, made once each, shared from the start; COLLECT_AT_ONCE is 1.
  * What is the owner's alone is done in one step with the access that it leads to. No slab of one large cell, and no
