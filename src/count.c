@@ -39,9 +39,9 @@ static __attribute__((noinline)) void retain_other(void *object)
 		atomic_store_explicit(&header->local, local + CGC__LOCAL_RETAIN, memory_order_relaxed);
 		return;
 	}
-	cgc__grace_enter();
+	cgc__grace_enter_brief(self);
 	cgc__count_up(self, header);
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 }
 
 static __attribute__((noinline)) void release_other(void *object)
@@ -58,9 +58,9 @@ static __attribute__((noinline)) void release_other(void *object)
 			cgc__release_last_private(object);
 		return;
 	}
-	cgc__grace_enter();
+	cgc__grace_enter_brief(self);
 	cgc__count_down(self, object);
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 	cgc__pending_poll(self);
 }
 
@@ -71,11 +71,11 @@ void cgc__retain_slow(void *object)
 	struct cgc__context *self = cgc__self;
 	struct cgc__header *header = cgc__header_of(object);
 	if (__builtin_expect(self != NULL && cgc__count_bias(header) == self->biased_bias, 1)) {
-		cgc__grace_enter();
+		cgc__grace_enter_brief(self);
 		bool done = cgc__count_bias(header) == self->biased_bias;
 		if (done)
 			cgc__count_up(self, header);
-		cgc__grace_leave();
+		cgc__grace_leave_brief(self);
 		if (done)
 			return;
 	}
@@ -89,11 +89,11 @@ void cgc__release_slow(void *object)
 	struct cgc__header *header = cgc__header_of(object);
 	if (__builtin_expect(self != NULL && cgc__count_bias(header) == self->biased_bias, 1)) {
 		cgc__pause_fast("count.bias_seen");
-		cgc__grace_enter();
+		cgc__grace_enter_brief(self);
 		bool done = cgc__count_bias(header) == self->biased_bias;
 		if (done)
 			cgc__count_down_local(self, object);
-		cgc__grace_leave();
+		cgc__grace_leave_brief(self);
 		if (done)
 			return;
 	}
@@ -224,12 +224,12 @@ void cgc_transfer(void *object)
 		return;
 	}
 	struct cgc__header *header = cgc__header_of(object);
-	cgc__grace_enter();
+	cgc__grace_enter_brief(self);
 	if (cgc__count_bias(header) == self->biased_bias) {
 		/* Raise before lowering: the total is never too low. */
 		cgc__count_shared_up(header);
 		cgc__pause("count.transfer_raised");
 		cgc__count_down(self, object);
 	}
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 }

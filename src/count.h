@@ -8,7 +8,7 @@
  * it) is settled by taking the bias away: bias := UNBIASED, grace period, shared += local. Every access of
  * the owner to local is inside a section that began with a look at the bias, so after the grace period
  * local is frozen, whether the owner runs, blocks or is gone. docs/design.md has the comparison.
- * Models: tests/model/bias.pml, tests/model/adopt.pml.
+ * Models: tests/model/bias.pml, tests/model/adopt.pml; the sections: tests/model/section.pml.
  */
 #ifndef CGC_COUNT_H
 #define CGC_COUNT_H

@@ -2,6 +2,8 @@
  *
  * Grace periods, numbered. See grace.h.
  */
+#include <sched.h>
+
 #include "grace.h"
 #include "pause.h"
 
@@ -15,6 +17,28 @@ uint64_t cgc__grace_seal(void)
 	return atomic_fetch_add_explicit(&cgc__grace_started, 0, memory_order_acq_rel) + 1;
 }
 
+/* Brief sections that began before, after a barrier of all threads: the last thing that liburcu does. A context that is
+ * not in the list yet has counted nothing that the caller could be after. */
+static void wait_brief(void)
+{
+	/* CONTEXT.r. Pairs: CONTEXT.w in thread.c. */
+	struct cgc__context *context = atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
+	for (; context != NULL; context = context->next) {
+		/* BRIEF.r: what the section did. Pairs: BRIEF.w in grace.h. */
+		uint32_t number = atomic_load_explicit(&context->brief, memory_order_acquire);
+		/* BRIEF.r: as above. */
+		while ((number & 1) != 0 &&
+		       atomic_load_explicit(&context->brief, memory_order_acquire) == number)
+			sched_yield();
+	}
+}
+
+_Noreturn void cgc__grace_report_nested(void)
+{
+	cgc__report_fatal("cgc__grace_enter_brief", "a brief section in another: grace periods would not wait",
+	                  0);
+}
+
 void cgc__grace_wait(void)
 {
 	/* SEAL.r: read-modify-write, so that it follows every seal of a lower number. Pairs: SEAL.w above. */
@@ -22,6 +46,8 @@ void cgc__grace_wait(void)
 	cgc__pause("grace.numbered");
 	CGC__TSAN_RELEASE(cgc__grace_began);
 	urcu_memb_synchronize_rcu();
+	cgc__pause("grace.barrier_over");
+	wait_brief();
 	CGC__TSAN_ACQUIRE(cgc__grace_ended);
 	cgc__pause("grace.over");
 	/* GRACE.w: all sections that began before are over. Pairs: GRACE.r, grace.h and reclaim.c. */

@@ -7,6 +7,11 @@
  * precedes a grace period happens before what a section does that begins after its start. liburcu makes it
  * so with membarrier(2), which ThreadSanitizer cannot see in Debian's build, so the two edges are told to it
  * here, and only here. Model of the numbers and stamps: tests/model/death.pml.
+ *
+ * Sections are of two kinds. Those of liburcu nest and may be long: the program's (cgc_read_lock()), and ours around the
+ * program's code. All others are brief: they hold no other section of ours, call nobody and wait for nobody; they cost
+ * two stores to the thread's own context. A grace period waits for liburcu's, then for the brief ones.
+ * Model: tests/model/section.pml.
  */
 #ifndef CGC_GRACE_H
 #define CGC_GRACE_H
@@ -32,14 +37,28 @@
 extern char cgc__grace_ended, cgc__grace_began;
 
 #ifdef CGC__THREAD_SANITIZER
+#define CGC__CHECKS true
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 #define CGC__TSAN_ACQUIRE(edge) __tsan_acquire(&(edge))
 #define CGC__TSAN_RELEASE(edge) __tsan_release(&(edge))
+#define CGC__SLAVE_BARRIER() cmm_smp_mb()
 #else
+#define CGC__CHECKS CGC__PAUSES
 #define CGC__TSAN_ACQUIRE(edge) ((void)0)
 #define CGC__TSAN_RELEASE(edge) ((void)0)
+/* Nothing but a compiler's barrier where there is membarrier(2). */
+#define CGC__SLAVE_BARRIER() urcu_memb_smp_mb_slave()
 #endif
+
+_Noreturn void cgc__grace_report_nested(void);
+
+/* A section in a section would look like none. Where speed does not matter, that is checked. */
+static inline void cgc__grace_expect_brief(uint32_t number, uint32_t is_inside)
+{
+	if (CGC__CHECKS && (number & 1) != is_inside)
+		cgc__grace_report_nested();
+}
 
 static inline void cgc__grace_enter(void)
 {
@@ -53,6 +72,29 @@ static inline void cgc__grace_leave(void)
 	urcu_memb_read_unlock();
 }
 
+static inline void cgc__grace_enter_brief(struct cgc__context *self)
+{
+	/* No order needed: own number. */
+	uint32_t number = atomic_load_explicit(&self->brief, memory_order_relaxed);
+	cgc__grace_expect_brief(number, 0);
+	/* BRIEF.w: odd, before the section's loads: who does not see it after a barrier of all threads has what came
+	 * before that barrier seen by them. Pairs: BRIEF.r in grace.c. */
+	atomic_store_explicit(&self->brief, number + 1, memory_order_relaxed);
+	CGC__SLAVE_BARRIER();
+	CGC__TSAN_ACQUIRE(cgc__grace_began);
+}
+
+static inline void cgc__grace_leave_brief(struct cgc__context *self)
+{
+	CGC__TSAN_RELEASE(cgc__grace_ended);
+	/* No order needed: own number. */
+	uint32_t number = atomic_load_explicit(&self->brief, memory_order_relaxed);
+	cgc__grace_expect_brief(number, 1);
+	/* BRIEF.w: even, after all that the section did. Pairs: BRIEF.r in grace.c. */
+	atomic_store_explicit(&self->brief, number + 1, memory_order_release);
+}
+
+/* Of liburcu's kind. */
 static inline bool cgc__grace_in_section(void)
 {
 	return urcu_memb_read_ongoing();
@@ -76,6 +118,10 @@ static inline void cgc__grace_stamp(struct cgc__header *header)
 	/* No order needed: a section keeps it near enough. */
 	uint32_t started = (uint32_t)atomic_load_explicit(&cgc__grace_started, memory_order_relaxed);
 	cgc__pause_fast("grace.stamp_read");
+	/* A line that several processors count in is worth a look: the store would fetch it once more. No order needed:
+	 * who sees the decrement that follows reads this stamp or a later one, whoever wrote it (read-read coherence). */
+	if (atomic_load_explicit(&header->unlinked, memory_order_relaxed) == started)
+		return;
 	/* STAMP.w, and no order needed: the release decrement that follows carries it. Pairs: STAMP.r,
 	 * cgc__grace_is_old(), after the decrement that found zero. */
 	atomic_store_explicit(&header->unlinked, started, memory_order_relaxed);

@@ -48,8 +48,8 @@ enum cgc__kind {
 	CGC__PRIVATE,  /* reachable by the context's thread only; counted in local, plainly */
 	CGC__BIASED,   /* published; the context counts in local, everybody else in shared */
 	CGC__UNBIASED, /* published; everybody counts in shared (merged, or the bias is being revoked) */
-	CGC__IMMORTAL, /* published; nobody counts */
-	CGC__DYING,    /* private, dead, on its thread's list */
+	CGC__IMMORTAL = CGC__BIAS_IMMORTAL, /* published; nobody counts */
+	CGC__DYING,                         /* private, dead, on its thread's list */
 };
 #define CGC__KIND_BITS 3
 #define CGC__KIND(bias) ((enum cgc__kind)((bias)&7))
@@ -221,9 +221,10 @@ struct cgc__context {
 	_Atomic(uint64_t) made[CGC__CLASS_COUNT + 1];  /* [atomic] cells taken, by size */
 	_Atomic(uint64_t) given[CGC__CLASS_COUNT + 1]; /* [atomic] cells given back by this thread, anybody's */
 	_Atomic(uint64_t) longest_stall;               /* [atomic] nanoseconds */
-	_Atomic(bool) is_attached;                     /* [atomic] */
-	struct cgc__context *next;                     /* [init] all contexts, newest first */
-	struct cgc__context *pool_next;                /* [lock threads] without a thread */
+	_Atomic(uint32_t) brief;        /* [atomic] written by the owner: odd in a brief section */
+	_Atomic(bool) is_attached;      /* [atomic] */
+	struct cgc__context *next;      /* [init] all contexts, newest first */
+	struct cgc__context *pool_next; /* [lock threads] without a thread */
 };
 
 struct cgc__heap {

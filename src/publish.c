@@ -40,12 +40,12 @@ static void add(struct graph *graph, struct cgc__header *header)
 /* A reference from the graph to an object that is published already moves from local to shared. */
 static void move_to_shared(struct cgc__context *self, void *object)
 {
-	cgc__grace_enter();
+	cgc__grace_enter_brief(self);
 	if (cgc__count_bias(cgc__header_of(object)) == self->biased_bias) {
 		cgc__count_shared_up(cgc__header_of(object));
 		cgc__count_down(self, object);
 	}
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 }
 
 static void visit(struct cgc__context *self, struct graph *graph, void *value)

@@ -155,9 +155,9 @@ void cgc__reclaim_drop_private_child(struct cgc__context *self, void *child)
 		else
 			cgc__reclaim_private(self, child);
 	} else if (CGC__KIND(bias) != CGC__DYING) {
-		cgc__grace_enter();
+		cgc__grace_enter_brief(self);
 		cgc__count_down(self, child);
-		cgc__grace_leave();
+		cgc__grace_leave_brief(self);
 	}
 }
 
@@ -220,7 +220,7 @@ static void drop_children(struct cgc__context *self, void *object, bool is_priva
 static void give_back(struct cgc__context *self, void *object)
 {
 	struct cgc__header *header = cgc__header_of(object);
-	cgc__grace_enter();
+	cgc__grace_enter_brief(self);
 	/* WINDOW.r: in a section, so that the detector's grace period after WINDOW.w waits for what follows.
 	 * Pairs: WINDOW.w in window.c. */
 	if (atomic_load_explicit(&cgc__heap.window_open, memory_order_acquire)) {
@@ -233,7 +233,7 @@ static void give_back(struct cgc__context *self, void *object)
 		if ((shared & CGC__SUSPECT) == 0)
 			cgc__slab_give(self, cgc__header_of(object));
 	}
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 }
 
 static void destroy_private(struct cgc__context *self, struct cgc__header *header, const struct cgc_type *type)

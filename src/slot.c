@@ -72,14 +72,14 @@ void *cgc__load_slow(void *object, _Atomic(void *) *slot)
 		/* Debug mode. No order needed: private. */
 		return cgc__retain(atomic_load_explicit(slot, memory_order_relaxed));
 	}
-	cgc__grace_enter();
+	cgc__grace_enter_brief(self);
 	/* PUBLISH.r: what the object held before its address was stored. Pairs: PUBLISH.w in swap(). */
 	void *value = atomic_load_explicit(slot, memory_order_acquire);
 	cgc__pause_fast("slot.load_read");
 	/* Unconditionally, even from zero: whoever unlinked it meanwhile waits for this section. */
 	if (cgc__is_object(value))
 		cgc__count_up(self, cgc__header_of(value));
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 	return value;
 }
 
@@ -98,7 +98,7 @@ void cgc__store_slow(void *object, _Atomic(void *) *slot, void *value)
 	bool counted = cgc__is_object(value) && is_private(self, value);
 	if (counted)
 		cgc__publish_graph(self, value, 1, 0);
-	cgc__grace_enter();
+	cgc__grace_enter_brief(self);
 	if (cgc__is_object(value) && !counted &&
 	    CGC__KIND(cgc__count_bias(cgc__header_of(value))) != CGC__IMMORTAL)
 		cgc__count_shared_up(cgc__header_of(value));
@@ -106,7 +106,7 @@ void cgc__store_slow(void *object, _Atomic(void *) *slot, void *value)
 	void *old = swap(slot, value);
 	cgc__pause_fast("slot.store_swapped");
 	discount(self, old);
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 	cgc__pending_poll(self);
 }
 
@@ -143,7 +143,7 @@ static void *put(struct cgc__context *self, _Atomic(void *) *slot, void *value)
 	bool closes_ring = true, is_new = cgc__is_object(value) && is_private(self, value);
 	if (is_new)
 		closes_ring = cgc__publish_graph(self, value, 1, 1);
-	cgc__grace_enter();
+	cgc__grace_enter_brief(self);
 	bool is_local = !is_new && move_in_begin(self, value);
 	void *old;
 	cgc__pause_fast("slot.put_counted");
@@ -175,7 +175,7 @@ void cgc__store_consume_slow(void *object, _Atomic(void *) *slot, void *value)
 	void *old = put(self, slot, value);
 	cgc__pause_fast("slot.consume_swapped");
 	discount(self, old);
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 	cgc__pending_poll(self);
 }
 
@@ -201,7 +201,7 @@ void *cgc__exchange(void *object, _Atomic(void *) *slot, void *value)
 		 * verdict.c, a grace period later. */
 		atomic_fetch_add_explicit(&header->shared, CGC__SHARED_VERSION, memory_order_acq_rel);
 	}
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 	return old;
 }
 
@@ -229,7 +229,7 @@ bool cgc__compare_exchange(void *object, _Atomic(void *) *slot, void *expected, 
 	bool counts =
 		cgc__is_object(desired) && CGC__KIND(cgc__count_bias(cgc__header_of(desired))) != CGC__IMMORTAL;
 	void *found = expected;
-	cgc__grace_enter();
+	cgc__grace_enter_brief(self);
 	if (counts)
 		cgc__count_shared_up(cgc__header_of(desired));
 	/* PUBLISH.w, as in swap(). Pairs: PUBLISH.r in cgc__borrow(), cgc__load_slow() and window.c. */
@@ -240,7 +240,7 @@ bool cgc__compare_exchange(void *object, _Atomic(void *) *slot, void *expected, 
 		discount(self, expected);
 	else if (counts)
 		cgc__count_shared_down(self, desired);
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 	cgc__pending_poll(self);
 	return stored;
 }

@@ -76,10 +76,10 @@ static void save_changed(struct cgc__context *self, struct cgc__window *window)
 			continue;
 		cgc__window_save(window, i);
 		/* It may be garbage all the same: another look, later. */
-		cgc__grace_enter();
+		cgc__grace_enter_brief(self);
 		if (!cgc__count_is_untracked(cgc__header_of(member->object)))
 			cgc__count_add_suspect(self, member->object);
-		cgc__grace_leave();
+		cgc__grace_leave_brief(self);
 	}
 	cgc__window_spread(window);
 	for (uint32_t i = 0; i < window->member_count; i++)

@@ -167,14 +167,14 @@ static bool upgrade(struct cgc__header *header)
 
 void *cgc_weak_load(struct cgc_weak *weak)
 {
-	cgc__thread_self();
-	cgc__grace_enter();
+	struct cgc__context *self = cgc__thread_self();
+	cgc__grace_enter_brief(self);
 	/* WEAK.r: in a section, so the object's memory stays. Pairs: WEAK.w in cgc__weak_detach(). */
 	void *object = atomic_load_explicit(&weak->target, memory_order_acquire);
 	cgc__pause("weak.target_read");
 	if (object != NULL && !upgrade(cgc__header_of(object)))
 		object = NULL;
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 	return object;
 }
 

@@ -121,11 +121,11 @@ static void tick(struct cgc__window *window, size_t done)
 static void requeue_lost(struct cgc__context *self, void *object)
 {
 	struct cgc__header *header = cgc__header_of(object);
-	cgc__grace_enter();
+	cgc__grace_enter_brief(self);
 	/* QUEUED.r. Pairs: QUEUED.w in count.c. */
 	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
 	cgc__count_queue(self, object, shared);
-	cgc__grace_leave();
+	cgc__grace_leave_brief(self);
 }
 
 static void enter_slab(struct cgc__context *self, struct cgc__window *window, struct cgc__slab *slab,

@@ -36,6 +36,9 @@ struct cgc__header {
 #define CGC__LOCAL_RETAIN ((UINT64_C(1) << 32) + 1)
 #define CGC__LOCAL_RELEASE ((UINT64_C(1) << 32) - 1)
 
+/* The bias of objects that nobody counts. */
+#define CGC__BIAS_IMMORTAL 4
+
 /* What the fast paths compare with: the bias of the calling thread's private objects. A thread that is
  * not attached, and every thread with debug=1, has a value that no object has. */
 extern CGC_API _Thread_local uint32_t cgc__private_bias __attribute__((tls_model("initial-exec")));
@@ -64,21 +67,28 @@ static inline struct cgc__header *cgc__header_of(const void *object)
 	return (struct cgc__header *)((uintptr_t)object - sizeof(struct cgc__header));
 }
 
-/* Private to the calling thread? No order needed: only the owner ever stores this value. */
+static inline uint32_t cgc__bias_of(const void *object)
+{
+	/* No order needed: only the owner ever stores the value that the fast paths look for, and immortal is for ever. */
+	return atomic_load_explicit(&cgc__header_of(object)->bias, memory_order_relaxed);
+}
+
+/* Private to the calling thread? */
 static inline bool cgc__is_mine(const void *object)
 {
-	return atomic_load_explicit(&cgc__header_of(object)->bias, memory_order_relaxed) == cgc__private_bias;
+	return cgc__bias_of(object) == cgc__private_bias;
 }
 
 static inline void *cgc__retain(void *value)
 {
 	if (cgc__is_object(value)) {
-		if (__builtin_expect(cgc__is_mine(value), 1)) {
+		uint32_t bias = cgc__bias_of(value);
+		if (__builtin_expect(bias == cgc__private_bias, 1)) {
 			struct cgc__header *header = cgc__header_of(value);
 			/* No order needed: private, only this thread reads or writes it. */
 			uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
 			atomic_store_explicit(&header->local, local + CGC__LOCAL_RETAIN, memory_order_relaxed);
-		} else {
+		} else if (bias != CGC__BIAS_IMMORTAL) {
 			cgc__retain_slow(value);
 		}
 	}
@@ -88,7 +98,8 @@ static inline void *cgc__retain(void *value)
 static inline void cgc__release(void *value)
 {
 	if (cgc__is_object(value)) {
-		if (__builtin_expect(cgc__is_mine(value), 1)) {
+		uint32_t bias = cgc__bias_of(value);
+		if (__builtin_expect(bias == cgc__private_bias, 1)) {
 			struct cgc__header *header = cgc__header_of(value);
 			/* No order needed: private, only this thread reads or writes it. */
 			uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
@@ -97,7 +108,7 @@ static inline void cgc__release(void *value)
 				                      memory_order_relaxed);
 			else
 				cgc__release_last_private(value);
-		} else {
+		} else if (bias != CGC__BIAS_IMMORTAL) {
 			cgc__release_slow(value);
 		}
 	}
