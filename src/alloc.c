@@ -12,6 +12,8 @@
 /* An entry that is inlined, if only by a link-time optimizer, would name the caller of its caller. */
 #define ENTRY __attribute__((noinline))
 #define CALLER __builtin_return_address(0)
+/* Elements of a trailing array that the fast path takes. */
+#define SHORT_ARRAY 4096
 
 static inline bool is_collection_due(const struct cgc__context *self)
 {
@@ -120,14 +122,29 @@ static inline void clear(char *contents, size_t bytes)
 
 /* Apart, or the fast path would save registers for the call. */
 static __attribute__((noinline)) void *clear_and_dress(struct cgc__context *self, struct cgc__header *header,
-                                                       uint64_t info)
+                                                       uint64_t info, size_t payload, size_t trailing)
 {
-	memset(header + 1, 0, CGC__INFO_PAYLOAD(info));
-	return dress(self, header, info, 0);
+	memset(header + 1, 0, payload);
+	return dress(self, header, info, trailing);
 }
 
-/* The fast path: a known small type, an attached thread, not debug mode, a slab with a free cell that the next local
- * collection looks at, and none due. Whatever is not so goes to the other path before anything is touched. */
+/* A slab with a free cell, which the next local collection looks at if the object is one for it; NULL if there is none, or
+ * if a collection is due. */
+static inline struct cgc__slab *ready_slab(struct cgc__context *self, uint32_t size_class, uint64_t info)
+{
+	struct cgc__slab *slab = self->current[size_class];
+	if (__builtin_expect(slab == NULL || slab->free == NULL, 0))
+		return NULL;
+	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0) {
+		if (__builtin_expect(is_collection_due(self) || !cgc__slab_is_held(slab, CGC__HOLD_TOUCHED), 0))
+			return NULL;
+		self->young_count[0]++;
+	}
+	return slab;
+}
+
+/* The fast path: a known small type, an attached thread, not debug mode, a slab that is ready. Whatever is not so goes to
+ * the other path before anything is touched. */
 ENTRY void *cgc_new(struct cgc_type *type)
 {
 	struct cgc__context *self = cgc__alloc_self;
@@ -137,29 +154,45 @@ ENTRY void *cgc_new(struct cgc_type *type)
 	uint64_t info = atomic_load_explicit(&type->cgc__info, memory_order_acquire);
 	if (__builtin_expect(CGC__INFO_PAYLOAD(info) == 0, 0))
 		return new_or_handler(type, 0, "cgc_new", CALLER);
-	struct cgc__slab *slab = self->current[CGC__INFO_CLASS(info)];
-	if (__builtin_expect(slab == NULL || slab->free == NULL, 0))
+	struct cgc__slab *slab = ready_slab(self, CGC__INFO_CLASS(info), info);
+	if (__builtin_expect(slab == NULL, 0))
 		return new_or_handler(type, 0, "cgc_new", CALLER);
-	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0) {
-		if (__builtin_expect(is_collection_due(self) || !cgc__slab_is_held(slab, CGC__HOLD_TOUCHED), 0))
-			return new_or_handler(type, 0, "cgc_new", CALLER);
-		self->young_count[0]++;
-	}
 	struct cgc__header *header = cgc__slab_pop(self, slab);
 	if (CGC__INFO_PAYLOAD(info) > 128)
-		return clear_and_dress(self, header, info);
+		return clear_and_dress(self, header, info, CGC__INFO_PAYLOAD(info), 0);
 	clear((char *)(header + 1), CGC__INFO_PAYLOAD(info));
 	return dress(self, header, info, 0);
+}
+
+/* The same, and the array is short. */
+ENTRY void *cgc_new_n(struct cgc_type *type, size_t count)
+{
+	struct cgc__context *self = cgc__alloc_self;
+	if (__builtin_expect(self == NULL || type == NULL, 0))
+		return new_or_handler(type, count, "cgc_new_n", CALLER);
+	/* TYPE.r. Pairs: TYPE.w in type.c. */
+	uint64_t info = atomic_load_explicit(&type->cgc__info, memory_order_acquire);
+	unsigned flags = info != 0 ? type->flags & (CGC_TRAILING | CGC_TRAILING_BYTES) : 0;
+	if (__builtin_expect(flags == 0 || count > SHORT_ARRAY, 0))
+		return new_or_handler(type, count, "cgc_new_n", CALLER);
+	size_t bytes = type->trailing.offset + ((flags & CGC_TRAILING) != 0 ? count * sizeof(void *) : count);
+	size_t payload = ((bytes > type->size ? bytes : type->size) + 15) & ~(size_t)15;
+	if (__builtin_expect(payload - 1 >= CGC__CELL_LARGEST - sizeof(struct cgc__header), 0))
+		return new_or_handler(type, count, "cgc_new_n", CALLER);
+	struct cgc__slab *slab =
+		ready_slab(self, cgc__slab_class_of(sizeof(struct cgc__header) + payload), info);
+	if (__builtin_expect(slab == NULL, 0))
+		return new_or_handler(type, count, "cgc_new_n", CALLER);
+	struct cgc__header *header = cgc__slab_pop(self, slab);
+	if (payload > 128)
+		return clear_and_dress(self, header, info, payload, count);
+	clear((char *)(header + 1), payload);
+	return dress(self, header, info, count);
 }
 
 ENTRY void *cgc_try_new(struct cgc_type *type)
 {
 	return try_new(type, 0, "cgc_try_new", CALLER);
-}
-
-ENTRY void *cgc_new_n(struct cgc_type *type, size_t count)
-{
-	return new_or_handler(type, count, "cgc_new_n", CALLER);
 }
 
 ENTRY void *cgc_try_new_n(struct cgc_type *type, size_t count)

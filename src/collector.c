@@ -349,7 +349,7 @@ static void *run(void *unused)
 
 static void set_defaults(void)
 {
-	cgc_set_threshold((const unsigned[]){2000, 10, 10});
+	cgc_set_threshold((const unsigned[]){10000, 2, 10});
 	cgc_enable();
 	cgc__heap.debug = cgc__heap.poison = false;
 	cgc__heap.pending_batch = 256;

@@ -60,8 +60,8 @@ enum cgc__kind {
 #define CGC__FINALIZED 2      /* its finalizer has been called */
 #define CGC__DESTROYED 4      /* published, dead and destroyed: only its memory waits */
 #define CGC__CONDEMNED_ONCE 8 /* was garbage, and alive again for finalizers */
-#define CGC__PLAIN 16 /* its type has neither finalizer nor destroy, and cgc__type_maps knows its references */
-#define CGC__ELDER 64 /* private and of generation 1 */
+#define CGC__PLAIN 16         /* its type has neither finalizer nor destroy, and its map is whole */
+#define CGC__ELDER 64         /* private and of generation 1 */
 
 /* shared: flags. While an object is private the word is scratch: publish.c and young.c. */
 #define CGC__MERGED UINT64_C(1)    /* local is 0 for ever: shared is the count */
@@ -110,18 +110,24 @@ struct cgc__context;
 #define CGC__HOLD_ELDER 4   /* in context.elder */
 #define CGC__HOLD_WALK 8    /* cgc__slab_walk() is there */
 
+/* slab.alone: what else there is to do when its owner frees a cell. */
+#define CGC__ALONE_CURRENT 0        /* nothing: it allocates from it */
+#define CGC__ALONE_PARTIAL 1        /* to retire it, with the last one */
+#define CGC__ALONE_NEVER UINT32_MAX /* to put it on a list */
+
 struct cgc__slab {
-	struct cgc__context *context;      /* [init] */
-	size_t bytes;                      /* [init] */
-	uint32_t cell_bytes;               /* [init] */
-	uint32_t cell_count;               /* [init] */
-	uint32_t reciprocal;               /* [init] ceil(2^32 / cell_bytes) */
-	uint32_t cells_offset;             /* [init] */
-	uint32_t size_class;               /* [init] */
-	uint32_t bumped;                   /* [owner] cells never used begin here */
-	uint32_t used;                     /* [owner] cells not in free, not above bumped */
-	uint32_t index;                    /* [lock context.slabs_lock] in context.slabs */
-	struct cgc__header *free;          /* [owner] linked through local */
+	struct cgc__context *context; /* [init] */
+	size_t bytes;                 /* [init] */
+	uint32_t cell_bytes;          /* [init] */
+	uint32_t cell_count;          /* [init] */
+	uint32_t reciprocal;          /* [init] ceil(2^32 / cell_bytes) */
+	uint32_t cells_offset;        /* [init] */
+	uint32_t size_class;          /* [init] */
+	uint32_t bumped;              /* [owner] cells never used begin here */
+	uint32_t used;                /* [owner] cells not in free, not above bumped */
+	uint32_t alone;           /* [owner] CGC__ALONE_...: used above this, a cell is freed with no list */
+	uint32_t index;           /* [lock context.slabs_lock] in context.slabs */
+	struct cgc__header *free; /* [owner] linked through local */
 	struct cgc__slab *next, *previous; /* [owner] in context.partial */
 	struct cgc__slab *touched_next;    /* [owner] in context.touched */
 	struct cgc__slab *elder_next;      /* [owner] in context.elder */
@@ -183,6 +189,8 @@ enum cgc__counter {
 	CGC__COUNTERS = CGC__YOUNG_COLLECTIONS + 10,
 };
 
+#define CGC__FALLEN 16
+
 struct cgc__context {
 	uint32_t id;              /* [init] */
 	uint32_t private_bias;    /* [init] of its private objects */
@@ -206,10 +214,12 @@ struct cgc__context {
 	struct cgc__slab **slabs; /* [lock slabs_lock] all of them, the shared ones first */
 	size_t slab_count, slab_shared_count, slab_capacity; /* [lock slabs_lock] */
 
-	long young_count[2];       /* [owner] as cgc_get_count; below 0 after finalizers */
-	void **young_set;          /* [owner] scratch of young.c, kept */
-	size_t young_capacity;     /* [owner] */
-	struct cgc__header *dying; /* [owner] dead objects to destroy, linked through local */
+	long young_count[2];               /* [owner] as cgc_get_count; below 0 after finalizers */
+	void **young_set;                  /* [owner] scratch of young.c, kept */
+	size_t young_capacity;             /* [owner] */
+	struct cgc__header *dying;         /* [owner] dead objects to destroy, linked through local */
+	uintptr_t fallen[CGC__FALLEN];     /* [owner] references of the destroyed, to be released: a ring */
+	unsigned fallen_first, fallen_end; /* [owner] of it, counted on */
 
 	struct cgc__queue pending; /* zero or negative counts, and the dead that wait */
 	struct cgc__queue suspects;
@@ -321,8 +331,10 @@ void cgc__sites_print(void);
 
 /* type.c */
 extern _Atomic(struct cgc_type *) cgc__types[];
-/* One bit for each of the first 64 words of an object: a reference. Of types with PLAIN, those are all. */
+/* Of a type: a bit for each of the first 63 words of an object that is a reference. */
 extern uint64_t cgc__type_maps[];
+#define CGC__MAP_WORDS 63
+#define CGC__MAP_IS_PART (UINT64_C(1) << 63) /* there are others */
 
 static inline struct cgc_type *cgc__type_of_id(uint16_t id)
 {

@@ -8,34 +8,34 @@
 #include "heap.h"
 
 struct cgc__slots {
-	char *object;
-	const struct cgc_field *fields;
-	size_t field_count;
-	_Atomic(void *) *trailing;
-	size_t trailing_count;
+	_Atomic(void *) *words;      /* the object */
+	uint64_t map;                /* of its first 64 words, those still to come */
+	const struct cgc_type *rest; /* NULL: there are no others */
 	size_t next;
 };
 
 static inline struct cgc__slots cgc__slots_of(void *object)
 {
 	const struct cgc__header *header = cgc__header_of(object);
-	const struct cgc_type *type = cgc__type_of_id(header->type);
+	uint64_t map = cgc__type_maps[header->type];
 	return (struct cgc__slots){
-		.object = object,
-		.fields = type->fields,
-		.field_count = type->field_count,
-		.trailing = (_Atomic(void *) *)((char *)object + type->trailing.offset),
-		.trailing_count = (type->flags & CGC_TRAILING) != 0 ? header->trailing : 0,
+		.words = object,
+		.map = map & ~CGC__MAP_IS_PART,
+		.rest = __builtin_expect((map & CGC__MAP_IS_PART) != 0, 0) ? cgc__type_of_id(header->type)
+	                                                                   : NULL,
 	};
 }
 
+_Atomic(void *) *cgc__slots_next_of_rest(struct cgc__slots *slots);
+
 static inline _Atomic(void *) *cgc__slots_next(struct cgc__slots *slots)
 {
-	size_t i = slots->next++;
-	if (i < slots->field_count)
-		return (_Atomic(void *) *)(slots->object + slots->fields[i].offset);
-	i -= slots->field_count;
-	return i < slots->trailing_count ? &slots->trailing[i] : NULL;
+	if (slots->map != 0) {
+		_Atomic(void *) *slot = &slots->words[__builtin_ctzll(slots->map)];
+		slots->map &= slots->map - 1;
+		return slot;
+	}
+	return __builtin_expect(slots->rest != NULL, 0) ? cgc__slots_next_of_rest(slots) : NULL;
 }
 
 #endif

@@ -198,7 +198,7 @@ static void drop_published_child(struct cgc__context *self, void *child)
 		cgc__count_push_suspect(self, child);
 }
 
-static void drop_children(struct cgc__context *self, void *object, bool is_private)
+static void drop_children(struct cgc__context *self, void *object)
 {
 	struct cgc__slots slots = cgc__slots_of(object);
 	for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL;) {
@@ -209,10 +209,40 @@ static void drop_children(struct cgc__context *self, void *object, bool is_priva
 		/* UNLINK.w: before the discount. Pairs: the edges read in window.c. */
 		atomic_store_explicit(slot, NULL, memory_order_release);
 		cgc__pause("reclaim.child_unlinked");
-		if (is_private)
-			cgc__reclaim_drop_private_child(self, child);
-		else
-			drop_published_child(self, child);
+		drop_published_child(self, child);
+	}
+}
+
+/* The lowest bit of a fallen reference: from a published object. */
+#define FROM_PUBLISHED ((uintptr_t)1)
+
+static void drop_fallen(struct cgc__context *self)
+{
+	uintptr_t fallen = self->fallen[self->fallen_first++ % CGC__FALLEN];
+	if ((fallen & FROM_PUBLISHED) != 0)
+		drop_published_child(self, (void *)(fallen - FROM_PUBLISHED));
+	else
+		cgc__reclaim_drop_private_child(self, (void *)fallen);
+}
+
+/* Children, while the dying are drained: each is discounted when its header has had the time to get into the cache. */
+static void let_children_fall(struct cgc__context *self, void *object, uintptr_t from)
+{
+	struct cgc__slots slots = cgc__slots_of(object);
+	for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL;) {
+		/* No order needed: nobody else reaches the object, but for a window, which takes either. */
+		void *child = atomic_load_explicit(slot, memory_order_relaxed);
+		if (!cgc__is_object(child))
+			continue;
+		__builtin_prefetch(cgc__header_of(child), 1);
+		if (from == FROM_PUBLISHED) {
+			/* UNLINK.w: before the discount. Pairs: the edges read in window.c. */
+			atomic_store_explicit(slot, NULL, memory_order_release);
+			cgc__pause("reclaim.child_unlinked");
+		}
+		if (self->fallen_end - self->fallen_first == CGC__FALLEN)
+			drop_fallen(self);
+		self->fallen[self->fallen_end++ % CGC__FALLEN] = (uintptr_t)child | from;
 	}
 }
 
@@ -241,14 +271,18 @@ static void destroy_private(struct cgc__context *self, struct cgc__header *heade
 	void *object = cgc__object_of(header);
 	if (type->destroy != NULL)
 		cgc__reclaim_run(self, type->destroy, object);
-	drop_children(self, object, true);
+	let_children_fall(self, object, 0);
 	if (!cgc__count_is_untracked(header)) {
 		self->freed_tracked++;
 		if (self->young_count[0] > 0)
 			self->young_count[0]--;
 	}
 	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
-	cgc__slab_give(self, cgc__header_of(object));
+	/* No order needed: private. */
+	if ((atomic_load_explicit(&header->flags, memory_order_relaxed) & CGC__ELDER) != 0)
+		cgc__slab_give(self, header);
+	else
+		cgc__slab_give_young(self, header);
 }
 
 static bool clear_weak(struct cgc__context *self, struct cgc__header *header)
@@ -284,7 +318,7 @@ static void end_published(struct cgc__context *self, struct cgc__header *header,
 	}
 	if (type->destroy != NULL)
 		cgc__reclaim_run(self, type->destroy, object);
-	drop_children(self, object, false);
+	let_children_fall(self, object, FROM_PUBLISHED);
 	set_flag(header, CGC__DESTROYED);
 	if (!cgc__count_is_untracked(header)) {
 		self->freed_tracked++;
@@ -308,7 +342,7 @@ void cgc__reclaim_condemned(struct cgc__context *self, void *object)
 	const struct cgc_type *type = cgc__type_of_id(header->type);
 	if (type->destroy != NULL)
 		cgc__reclaim_run(self, type->destroy, object);
-	drop_children(self, object, false);
+	drop_children(self, object);
 	set_flag(header, CGC__DESTROYED);
 	cgc__counter_add(self, CGC__DIED_BY_DETECTOR, 1);
 	self->ended_bytes += cgc__reclaim_bytes(object);
@@ -322,8 +356,14 @@ void cgc__reclaim_drain(struct cgc__context *self)
 	uint64_t began = 0, callbacks = self->callback_ns;
 	bool is_background = cgc__collector_is_self();
 	self->draining = true;
-	while (self->dying != NULL) {
+	for (;;) {
 		struct cgc__header *header = self->dying;
+		if (header == NULL && self->fallen_first == self->fallen_end)
+			break;
+		if (header == NULL) {
+			drop_fallen(self);
+			continue;
+		}
 		/* No order needed: ours. */
 		self->dying = (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
 		/* No order needed: ours. */

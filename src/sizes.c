@@ -9,8 +9,7 @@ const uint16_t cgc__slab_class_bytes[CGC__CLASS_COUNT] = {
 	576, 640, 768, 896, 1024, 1152, 1280, 1536, 1792, 2048, 2560, 3072, 4096, 5120, 6144, 8192,
 };
 
-/* Smallest class that holds (i + 1) * 16 bytes. */
-static uint8_t class_of[CGC__CELL_LARGEST / 16];
+uint8_t cgc__slab_classes[CGC__CELL_LARGEST / 16];
 
 void cgc__slab_start(void)
 {
@@ -18,11 +17,6 @@ void cgc__slab_start(void)
 	for (unsigned i = 0; i < CGC__CELL_LARGEST / 16; i++) {
 		while (cgc__slab_class_bytes[size_class] < (i + 1) * 16)
 			size_class++;
-		class_of[i] = (uint8_t)size_class;
+		cgc__slab_classes[i] = (uint8_t)size_class;
 	}
-}
-
-uint32_t cgc__slab_class_of(size_t cell_bytes)
-{
-	return cell_bytes > CGC__CELL_LARGEST ? CGC__CLASS_LARGE : class_of[(cell_bytes - 1) / 16];
 }

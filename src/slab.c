@@ -61,6 +61,7 @@ static struct cgc__slab *new_slab(struct cgc__context *self, uint32_t size_class
 	slab->reciprocal = slab->cell_bytes != 0 ? (uint32_t)((UINT64_C(1) << 32) / slab->cell_bytes + 1) : 0;
 	slab->cells_offset = (uint32_t)cells_offset;
 	slab->size_class = size_class;
+	slab->alone = CGC__ALONE_NEVER;
 	if (!cgc__slab_enter(self, slab)) {
 		cgc__memory_put(slab, bytes);
 		return NULL;
@@ -77,6 +78,7 @@ static void remove_partial(struct cgc__context *self, struct cgc__slab *slab)
 	if (slab->next != NULL)
 		slab->next->previous = slab->previous;
 	slab->is_partial = false;
+	slab->alone = CGC__ALONE_NEVER;
 }
 
 static void add_partial(struct cgc__context *self, struct cgc__slab *slab)
@@ -88,6 +90,7 @@ static void add_partial(struct cgc__context *self, struct cgc__slab *slab)
 		head->previous = slab;
 	self->partial[slab->size_class] = slab;
 	slab->is_partial = true;
+	slab->alone = CGC__ALONE_PARTIAL;
 }
 
 /* slab.remote: how many cells above, the offset of the first below; 0 is none. */
@@ -207,6 +210,21 @@ static bool extend(struct cgc__slab *slab, uint32_t count)
 	return slab->free != NULL;
 }
 
+/* The slab that it allocates from, of that size; NULL is none. */
+static void set_current(struct cgc__context *self, uint32_t size_class, struct cgc__slab *slab)
+{
+	struct cgc__slab *before = self->current[size_class];
+	if (before != NULL) {
+		before->alone = CGC__ALONE_NEVER;
+		cgc__slab_set_holds(before, CGC__HOLD_CURRENT, 0);
+	}
+	if (slab != NULL) {
+		slab->alone = CGC__ALONE_CURRENT;
+		cgc__slab_set_holds(slab, 0, CGC__HOLD_CURRENT);
+	}
+	self->current[size_class] = slab;
+}
+
 /* A slab with a free cell becomes the current one. */
 static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 {
@@ -217,8 +235,7 @@ static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 	if (slab != NULL) {
 		if (slab->free != NULL || extend(slab, EXTENSION))
 			return slab;
-		self->current[size_class] = NULL;
-		cgc__slab_set_holds(slab, CGC__HOLD_CURRENT, 0);
+		set_current(self, size_class, NULL);
 	}
 	/* Under a hard limit only what is taken counts, else all that is filled. */
 	if (self->partial[size_class] == NULL || cgc__heap.limit == 0)
@@ -233,8 +250,7 @@ static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 		if (slab == NULL)
 			return NULL;
 	}
-	cgc__slab_set_holds(slab, 0, CGC__HOLD_CURRENT);
-	self->current[size_class] = slab;
+	set_current(self, size_class, slab);
 	if (slab->free == NULL)
 		extend(slab, EXTENSION);
 	return slab;
@@ -439,9 +455,7 @@ static void give_free_cells(struct cgc__context *self, struct cgc__slab *slab)
 void cgc__slab_leave(struct cgc__context *self)
 {
 	for (unsigned i = 0; i < CGC__CLASS_COUNT; i++) {
-		if (self->current[i] != NULL)
-			cgc__slab_set_holds(self->current[i], CGC__HOLD_CURRENT, 0);
-		self->current[i] = NULL;
+		set_current(self, i, NULL);
 		while (self->partial[i] != NULL)
 			remove_partial(self, self->partial[i]);
 	}

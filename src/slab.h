@@ -29,8 +29,14 @@
 void cgc__slab_fill_and_push(struct cgc__context *self, struct cgc__slab *slab, struct cgc__header *header);
 bool cgc__slab_enter(struct cgc__context *self, struct cgc__slab *slab);
 void cgc__slab_remove(struct cgc__context *context, struct cgc__slab *slab);
-uint32_t cgc__slab_class_of(size_t cell_bytes);
+/* Smallest class that holds (i + 1) * 16 bytes. */
+extern uint8_t cgc__slab_classes[CGC__CELL_LARGEST / 16];
 extern const uint16_t cgc__slab_class_bytes[CGC__CLASS_COUNT];
+
+static inline uint32_t cgc__slab_class_of(size_t cell_bytes)
+{
+	return cell_bytes > CGC__CELL_LARGEST ? CGC__CLASS_LARGE : cgc__slab_classes[(cell_bytes - 1) / 16];
+}
 
 /* The owner only. */
 static inline void cgc__slab_set_holds(struct cgc__slab *slab, uint8_t clear, uint8_t set)
@@ -71,10 +77,7 @@ static inline void cgc__slab_push(struct cgc__context *self, struct cgc__slab *s
 static inline void cgc__slab_give_young(struct cgc__context *self, struct cgc__header *header)
 {
 	struct cgc__slab *slab = cgc__slab_of(header);
-	if (__builtin_expect(slab->context != self || CGC__POISONS ||
-	                             (!cgc__slab_is_held(slab, CGC__HOLD_CURRENT) &&
-	                              (!slab->is_partial || slab->used == 1)),
-	                     0))
+	if (__builtin_expect(slab->context != self || CGC__POISONS || slab->used <= slab->alone, 0))
 		cgc__slab_give(self, header);
 	else if (__builtin_expect(cgc__heap.poison, 0))
 		cgc__slab_fill_and_push(self, slab, header);

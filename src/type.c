@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "object.h"
 #include "pause.h"
 #include "slab.h"
 
@@ -65,21 +66,31 @@ static void check(const struct cgc_type *type)
 		refuse(type, NULL, "unknown flags");
 }
 
-static bool is_mapped(const struct cgc_type *type)
-{
-	for (size_t i = 0; i < type->field_count; i++)
-		if (type->fields[i].offset >= 64 * sizeof(void *))
-			return false;
-	return (type->flags & CGC_TRAILING) == 0;
-}
-
 static uint64_t map_of(const struct cgc_type *type)
 {
-	uint64_t map = 0;
-	for (size_t i = 0; i < type->field_count; i++)
-		if (type->fields[i].offset < 64 * sizeof(void *))
-			map |= UINT64_C(1) << (type->fields[i].offset / sizeof(void *));
+	uint64_t map = (type->flags & CGC_TRAILING) != 0 ? CGC__MAP_IS_PART : 0;
+	for (size_t i = 0; i < type->field_count; i++) {
+		size_t word = type->fields[i].offset / sizeof(void *);
+		map |= word < CGC__MAP_WORDS ? UINT64_C(1) << word : CGC__MAP_IS_PART;
+	}
 	return map;
+}
+
+/* Fields beyond the map, then the trailing array. */
+_Atomic(void *) *cgc__slots_next_of_rest(struct cgc__slots *slots)
+{
+	const struct cgc_type *type = slots->rest;
+	while (slots->next < type->field_count) {
+		size_t word = type->fields[slots->next++].offset / sizeof(void *);
+		if (word >= CGC__MAP_WORDS)
+			return &slots->words[word];
+	}
+	if ((type->flags & CGC_TRAILING) == 0)
+		return NULL;
+	size_t i = slots->next++ - type->field_count;
+	if (i >= cgc__header_of(slots->words)->trailing)
+		return NULL;
+	return (_Atomic(void *) *)((char *)slots->words + type->trailing.offset) + i;
 }
 
 /* What cgc_new needs to know, in one word: see heap.h. */
@@ -87,7 +98,8 @@ static uint64_t info_of(const struct cgc_type *type, uint64_t id)
 {
 	bool has_references = type->field_count > 0 || (type->flags & CGC_TRAILING) != 0;
 	bool is_untracked = (type->flags & CGC_ACYCLIC) != 0 || !has_references;
-	bool is_plain = type->finalize == NULL && type->destroy == NULL && is_mapped(type);
+	bool is_plain =
+		type->finalize == NULL && type->destroy == NULL && (map_of(type) & CGC__MAP_IS_PART) == 0;
 	bool is_small = type->size <= CGC__CELL_LARGEST - sizeof(struct cgc__header);
 	uint64_t payload = is_small ? (type->size + 15) / 16 * 16 : 0;
 	uint32_t size_class =

@@ -223,6 +223,14 @@ static void check_lists_of(struct cgc__verify *verify, const struct cgc__verify_
 		             lists[i].says ? lists[i].yes : lists[i].no);
 	if ((holds & ~(CGC__HOLD_CURRENT | CGC__HOLD_TOUCHED | CGC__HOLD_ELDER)) != 0)
 		cgc__verify_slab_is(verify, slab, "holds is %#x: nobody walks to it now", holds);
+	uint32_t alone = (holds & CGC__HOLD_CURRENT) != 0 ? CGC__ALONE_CURRENT
+	                 : slab->is_partial               ? CGC__ALONE_PARTIAL
+	                                                  : CGC__ALONE_NEVER;
+	if (slab->alone != alone)
+		cgc__verify_slab_is(
+			verify, slab,
+			"alone is %#x, by its lists it is %#x: it would be lost, or given back while in use",
+			slab->alone, alone);
 	if (entry->is_in[CGC__IN_CURRENT] && entry->is_in[CGC__IN_PARTIAL])
 		cgc__verify_slab_is(verify, slab, "current and partial: refill() would take it twice");
 }

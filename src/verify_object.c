@@ -94,11 +94,12 @@ void cgc__verify_references(struct cgc__verify *verify, struct cgc__verify_slab 
 		if (!cgc__verify_is_object(&entry->cells[i], header) || !has_slots(entry, header))
 			continue;
 		struct cgc__slots slots = cgc__slots_of(cgc__object_of(header));
-		for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL;) {
+		size_t number = 0;
+		for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL; number++) {
 			/* No order needed: the heap is quiet. */
 			void *value = atomic_load_explicit(slot, memory_order_relaxed);
 			if (cgc__is_object(value))
-				check_reference(verify, header, slots.next - 1, value);
+				check_reference(verify, header, number, value);
 		}
 	}
 }

@@ -19,8 +19,8 @@ static void thresholds_are_those_set_last(UNUSED void **state)
 {
 	unsigned threshold[3];
 	cgc_get_threshold(threshold);
-	assert_int_equal(threshold[0], 2000);
-	assert_int_equal(threshold[1], 10);
+	assert_int_equal(threshold[0], 10000);
+	assert_int_equal(threshold[1], 2);
 	assert_int_equal(threshold[2], 10);
 	const unsigned other[3] = {123, 4, 5};
 	cgc_set_threshold(other);

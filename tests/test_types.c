@@ -234,10 +234,10 @@ static void a_new_object_of_any_size_is_all_zero(UNUSED void **state)
 }
 
 static struct cgc_type wide_types[] = {
-	{.name = "wide", .size = 512, CGC_FIELDS({0, "first"}, {8, "second"}, {63 * 8, "64th"})},
+	{.name = "wide", .size = 512, CGC_FIELDS({0, "first"}, {8, "second"}, {62 * 8, "63rd"})},
 	{.name = "wider",
          .size = 1024,
-         CGC_FIELDS({0, "first"}, {63 * 8, "64th"}, {64 * 8, "65th"}, {127 * 8, "last"})},
+         CGC_FIELDS({0, "first"}, {62 * 8, "63rd"}, {63 * 8, "64th"}, {127 * 8, "last"})},
 };
 
 static void references_anywhere_in_an_object_are_released(UNUSED void **state)

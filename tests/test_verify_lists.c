@@ -129,9 +129,9 @@ static void a_slab_is_on_the_lists_that_it_says(UNUSED void **state)
 	WRONG(slab->touched_next, AS_WORD(slab), "twice in touched");
 	WRONG_TIMES(2, slab->holds, holds & ~(uint64_t)CGC__HOLD_TOUCHED, "no collection would find it");
 	WRONG(slab->holds, holds | CGC__HOLD_ELDER, "elder it says, but it is not on the list");
-	WRONG_TIMES(2, slab->holds, holds & ~(uint64_t)CGC__HOLD_CURRENT,
+	WRONG_TIMES(3, slab->holds, holds & ~(uint64_t)CGC__HOLD_CURRENT,
 	            "not current it says, but it is on the list");
-	WRONG_TIMES(2, slab->holds, holds & ~(uint64_t)CGC__HOLD_CURRENT,
+	WRONG_TIMES(3, slab->holds, holds & ~(uint64_t)CGC__HOLD_CURRENT,
 	            "cells were never used, but nobody allocates from it");
 	WRONG(slab->holds, holds | CGC__HOLD_WALK, "nobody walks to it now");
 	WRONG(slab->is_partial, true, "partial it says, but it is not on the list");
@@ -173,7 +173,9 @@ static void slabs_with_free_cells_are_partial(UNUSED void **state)
 	assert_true(slab[0]->is_partial && slab[1]->is_partial && slab[1]->next == slab[0]);
 	assert_sound();
 	WRONG(slab[0]->previous, 0, "partial is linked both ways");
-	WRONG(slab[0]->is_partial, false, "not partial it says, but it is on the list");
+	WRONG_TIMES(2, slab[0]->is_partial, false, "not partial it says, but it is on the list");
+	WRONG(slab[0]->alone, CGC__ALONE_CURRENT, "alone is 0");
+	WRONG(slab[2]->alone, CGC__ALONE_PARTIAL, "alone is 0x1");
 	WRONG(slab[1]->next, 0, "partial it says, but it is not on the list");
 	WRONG(slab[0]->next, AS_WORD(slab[1]), "twice in partial");
 	WRONG_TIMES(3, cgc__self->partial[0], AS_WORD(slab[1]), "of size class 0, its own is");
