@@ -14,8 +14,9 @@ DEPS_server := libuv1-dev libhiredis-dev
 DEPS_server-test := $(DEPS_server) libgc-dev redis-tools redis-server python3
 DEPS_server-soak := $(DEPS_server-test) gnuplot-nox
 DEPS_server-bench := $(DEPS_server) libgc-dev redis-tools redis-server gnuplot-nox python3
-DEPS_lint   := clang clang-format clang-tidy shellcheck $(DEPS_test) $(DEPS_bench) $(DEPS_server)
-DEPS_GROUPS := build demo test fuzz model mutants soak bench server server-test server-soak server-bench lint
+DEPS_compare := g++ pkgconf libgc-dev libboost-dev libglib2.0-dev libmimalloc-dev gnuplot-nox python3
+DEPS_lint   := clang clang-format clang-tidy shellcheck $(DEPS_test) $(DEPS_bench) $(DEPS_compare) $(DEPS_server)
+DEPS_GROUPS := build demo test fuzz model mutants soak bench server server-test server-soak server-bench compare lint
 
 # ---- What may be overridden on the command line ---------------------------------------------------
 ifeq ($(origin CC),default)
@@ -97,8 +98,8 @@ FUZZ_OBJECTS := $(call object,$(filter-out tests/fuzz/fuzz_%.c,$(wildcard tests/
 DEMO_OBJECTS := $(call object,$(wildcard bench/demo/*.c))
 STALL_OBJECTS := $(call object,$(wildcard bench/stall.c))
 BENCH_OBJECTS := $(filter-out $(STALL_OBJECTS),$(call object,$(wildcard bench/*.c bench/*.cc)))
-C_FILES := $(wildcard $(foreach d,include include/cgc src tests tests/interleave tests/fuzz tests/install stress bench bench/demo bench/server,$(d)/*.c $(d)/*.h))
-CXX_FILES := $(wildcard bench/*.cc)
+C_FILES := $(wildcard $(foreach d,include include/cgc src tests tests/interleave tests/fuzz tests/install stress bench bench/compare bench/demo bench/server,$(d)/*.c $(d)/*.h))
+CXX_FILES := $(wildcard bench/*.cc bench/compare/*.cc)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -107,12 +108,12 @@ MAKEFLAGS += --no-print-directory
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
 # One program after the other, each built with all processors unless -j says otherwise.
 SUB = +$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-ifneq ($(filter deps demo test interleave stress soak fuzz fuzz-bytes server-test server-tsan server-soak server-flushall server-bench tsan asan bench lint format,$(MAKECMDGOALS)),)
+ifneq ($(filter deps demo test interleave stress soak fuzz fuzz-bytes server-test server-tsan server-soak server-flushall server-bench compare tsan asan bench lint format,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
 # ---- Building -------------------------------------------------------------------------------------
-.PHONY: all programs interleave-programs fuzz-programs bench-programs
+.PHONY: all programs interleave-programs fuzz-programs bench-programs compare-programs
 all: $(B)/libcgc.a $(B)/libcgc.so ## the libraries (MODE=release, debug, tsan, asan, pause, pause-tsan)
 
 interleave-programs: $(INTERLEAVE)
@@ -197,10 +198,32 @@ $(B)/$(1)-server: $(call server-objects,$(1)) $(if $(filter cgc,$(1)),$(B)/libcg
 endef
 $(foreach p,$(POLICIES),$(eval $(call server-rules,$(p))))
 
+# The programs that are compared: one for each peer, from the same loops. C++ allocates from jemalloc, as libcgc does.
+COMPARE := $(patsubst %,$(B)/compare/%,cgc jemalloc mimalloc glibc bdwgc shared_ptr boost glib)
+compare-object = $(patsubst %,$(B)/obj/bench/compare/%.o,$(1))
+$(B)/compare/cgc: $(call object,$(wildcard bench/compare/cgc*.c)) $(B)/libcgc.a
+$(B)/compare/cgc: LIBS_compare = $(LIBS)
+$(B)/compare/jemalloc $(B)/compare/mimalloc $(B)/compare/glibc: $(call compare-object,malloc)
+$(B)/compare/jemalloc: LIBS_compare = -ljemalloc
+$(B)/compare/mimalloc: LIBS_compare = -lmimalloc
+$(B)/compare/bdwgc: $(call compare-object,bdwgc)
+$(B)/compare/bdwgc: LIBS_compare = -lgc
+$(B)/compare/shared_ptr: $(call compare-object,shared_ptr)
+$(B)/compare/boost: $(call compare-object,boost)
+$(B)/compare/shared_ptr $(B)/compare/boost: LIBS_compare = -ljemalloc -lstdc++
+$(B)/compare/glib: $(call compare-object,glib)
+$(B)/compare/glib: LIBS_compare = $(shell pkg-config --libs gobject-2.0) -ljemalloc
+$(call compare-object,glib): INCLUDE = -Iinclude -Isrc $(shell pkg-config --cflags gobject-2.0)
+
+compare-programs: $(COMPARE)
+$(COMPARE): $(call compare-object,harness)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(LINK) $^ -o $@ $(LIBS_compare) -lm
+
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 # ---- Running --------------------------------------------------------------------------------------
-.PHONY: demo test interleave stress soak fuzz fuzz-bytes model model-deep mutants server server-test server-tsan server-soak server-flushall server-bench tsan asan bench lint format
+.PHONY: demo test interleave stress soak fuzz fuzz-bytes model model-deep mutants server server-test server-tsan server-soak server-flushall server-bench compare tsan asan bench lint format
 mutants: deps-mutants ## faults of one line in src/, one at a time: each must be noticed by a test (MUTANTS=--short)
 	@tests/mutants/run $(MUTANTS)
 
@@ -263,6 +286,10 @@ server-bench: deps-server-bench ## the server over three memory policies, beside
 	@$(SUB) MODE=release $(POLICIES:%=build/release/%-server)
 	@$(RUN) python3 bench/server_bench.py build/release
 
+compare: deps-compare ## libcgc beside its peers, every figure a ratio (ONLY=regex REPETITIONS=7 SHORT=1; build/compare.json)
+	@$(SUB) MODE=release compare-programs
+	@$(RUN) python3 bench/compare/run.py build/release
+
 tsan: deps-test ## the tests, the interleavings and 20 seconds of each stress program under ThreadSanitizer
 	@$(SUB) MODE=tsan programs
 	@$(SUB) MODE=pause-tsan interleave-programs
@@ -284,7 +311,8 @@ bench: deps-bench ## build and run the benchmarks, print the table (raw data: bu
 
 lint: deps-lint ## formatting, warnings, clang-tidy, sizes, names, words, atomic operations, scripts
 	@$(SUB) MODE=release all
-	@LINT_FLAGS='$(WARN_C) $(INCLUDE)' LINT_CXX_FLAGS='$(WARN) $(INCLUDE)' tests/lint/all.sh
+	@C_INCLUDE_PATH="$$(pkg-config --cflags-only-I gobject-2.0 | sed 's/-I//g; s/ *$$//; s/  */:/g')" \
+	    LINT_FLAGS='$(WARN_C) $(INCLUDE)' LINT_CXX_FLAGS='$(WARN) $(INCLUDE)' tests/lint/all.sh
 
 format: deps-lint ## reformat all C and C++ files in place
 	clang-format -i $(C_FILES) $(CXX_FILES)

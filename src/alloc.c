@@ -63,6 +63,8 @@ static void choose_path(struct cgc__context *self)
 /* Any size; NULL if memory is out. */
 static void *try_new(struct cgc_type *type, size_t trailing, const char *function, const void *caller)
 {
+	if (type == NULL)
+		cgc__report_misuse(function, NULL, "the type is NULL: there is nothing to allocate");
 	struct cgc__context *self = cgc__self;
 	if (self == NULL && (self = cgc__thread_try_attach()) == NULL)
 		return NULL;
@@ -128,8 +130,8 @@ static __attribute__((noinline)) void *clear_and_dress(struct cgc__context *self
 	return dress(self, header, info, trailing);
 }
 
-/* A slab with a free cell, which the next local collection looks at if the object is one for it; NULL if there is none, or
- * if a collection is due. */
+/* A slab with a free cell, which the next local collection looks at if the object is one for it; NULL if there is
+ * none, or if a collection is due. */
 static inline struct cgc__slab *ready_slab(struct cgc__context *self, uint32_t size_class, uint64_t info)
 {
 	struct cgc__slab *slab = self->current[size_class];
@@ -143,8 +145,8 @@ static inline struct cgc__slab *ready_slab(struct cgc__context *self, uint32_t s
 	return slab;
 }
 
-/* The fast path: a known small type, an attached thread, not debug mode, a slab that is ready. Whatever is not so goes to
- * the other path before anything is touched. */
+/* The fast path: a known small type, an attached thread, not debug mode, a slab that is ready. Whatever is not so
+ * goes to the other path before anything is touched. */
 ENTRY void *cgc_new(struct cgc_type *type)
 {
 	struct cgc__context *self = cgc__alloc_self;

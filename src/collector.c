@@ -41,6 +41,7 @@ static struct {
 	/* The background thread's own: */
 	struct cgc__window window;
 	uint64_t looked;                     /* nanoseconds: when the last look ended */
+	uint64_t decayed;                    /* [collector] when memory was last given to the system */
 	uint64_t suspects_kept, died_before; /* of the last sweep, while automatic collection is off */
 	uint64_t not_before;                 /* time of the next automatic look */
 	_Atomic(uint64_t) collections, candidates, collected, resurrected, nanoseconds, windows, aborted;
@@ -264,23 +265,14 @@ static bool serve(struct cgc__context *self)
 	return true;
 }
 
-static uint64_t died_by_count(void)
-{
-	uint64_t sum = 0;
-	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
-		/* No order needed: a number that paces. */
-		sum += atomic_load_explicit(&context->counter[CGC__DIED_BY_COUNT], memory_order_relaxed);
-	return sum;
-}
-
 static void look_if_due(struct cgc__context *self)
 {
 	/* No order needed: a setting. */
 	bool is_enabled = atomic_load_explicit(&cgc__heap.is_enabled, memory_order_relaxed);
 	bool is_pressed = cgc__pace_is_pressed();
-	if (!is_enabled &&
-	    died_by_count() > collector.died_before + collector.suspects_kept / 4 + cgc__heap.suspect_batch) {
-		collector.died_before = died_by_count();
+	if (!is_enabled && cgc__report_died_by_count() > collector.died_before + collector.suspects_kept / 4 +
+	                                                         cgc__heap.suspect_batch) {
+		collector.died_before = cgc__report_died_by_count();
 		collector.suspects_kept = cgc__window_sweep(self);
 	}
 	if (!is_enabled && is_pressed)
@@ -302,8 +294,13 @@ static void wait_for_work(void)
 	uint64_t wait = busy ? BUSY_WAIT_NS : IDLE_WAIT_NS;
 	if (!busy && suspect_entries() > 0)
 		wait = cgc__heap.eager ? BUSY_WAIT_NS : LOOK_NS / 4;
-	if (cgc__report_now() - collector.looked > REST_NS)
+	uint64_t now = cgc__report_now();
+	if (now - collector.looked > REST_NS)
 		cgc__window_trim(&collector.window);
+	if (now - collector.decayed > REST_NS) {
+		collector.decayed = now;
+		cgc__memory_decay();
+	}
 	struct timespec until;
 	clock_gettime(CLOCK_REALTIME, &until);
 	uint64_t nanoseconds = (uint64_t)until.tv_nsec + wait;

@@ -149,7 +149,8 @@ void cgc__count_queue(struct cgc__context *self, void *object, uint64_t shared)
 static void die_at_once(struct cgc__context *self, struct cgc__header *header)
 {
 	cgc__pause("count.at_once_due");
-	/* DEAD.w: acquire, for what others did to the object before they let go of it. Pairs: COUNT.w in count.h. */
+	/* EXPOSED.r: in the word that the caller's decrement left. DEAD.w: acquire, for what others did to the object
+	 * before they let go of it. Pairs: EXPOSED.w and COUNT.w in count.h. */
 	atomic_fetch_or_explicit(&header->shared, CGC__DEAD, memory_order_acq_rel);
 	cgc__reclaim_list(self, header);
 }

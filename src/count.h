@@ -8,7 +8,8 @@
  * it) is settled by taking the bias away: bias := UNBIASED, grace period, shared += local. Every access of
  * the owner to local is inside a section that began with a look at the bias, so after the grace period
  * local is frozen, whether the owner runs, blocks or is gone. docs/design.md has the comparison.
- * Models: tests/model/bias.pml, tests/model/adopt.pml, tests/model/handoff.pml (death at once); the sections: tests/model/section.pml.
+ * Models: tests/model/bias.pml, tests/model/adopt.pml; death at once: tests/model/handoff.pml; the sections:
+ * tests/model/section.pml.
  */
 #ifndef CGC_COUNT_H
 #define CGC_COUNT_H
@@ -48,8 +49,8 @@ static inline bool cgc__count_needs_entry(uint64_t shared)
 /* Before a reference to it is where others come upon it. The caller holds one, or is in a section. */
 static inline void cgc__count_expose(struct cgc__header *header)
 {
-	/* EXPOSED.w, and no order needed: who discounts the last reference comes after who placed it, and sees the flag in
-	 * the word that it leaves. Pairs: EXPOSED.r in count.c. */
+	/* EXPOSED.w, and no order needed: who discounts the last reference comes after who placed it, and sees the
+	 * flag in the word that it leaves. Pairs: EXPOSED.r in count.c. */
 	if ((atomic_load_explicit(&header->shared, memory_order_relaxed) & CGC__EXPOSED) == 0)
 		/* EXPOSED.w, as above. Pairs: EXPOSED.r in count.c. */
 		atomic_fetch_or_explicit(&header->shared, CGC__EXPOSED, memory_order_relaxed);

@@ -8,9 +8,10 @@
  * so with membarrier(2), which ThreadSanitizer cannot see in Debian's build, so the two edges are told to it
  * here, and only here. Model of the numbers and stamps: tests/model/death.pml.
  *
- * Sections are of two kinds. Those of liburcu nest and may be long: the program's (cgc_read_lock()), and ours around the
- * program's code. All others are brief: they hold no other section of ours, call nobody and wait for nobody; they cost
- * two stores to the thread's own context. A grace period waits for liburcu's, then for the brief ones.
+ * Sections are of two kinds. Those of liburcu nest and may be long: the program's (cgc_read_lock()), and ours
+ * around the program's code. All others are brief: they hold no other section of ours, call nobody and wait for
+ * nobody; they cost two stores to the thread's own context. A grace period waits for liburcu's, then for the brief
+ * ones.
  * Model: tests/model/section.pml.
  */
 #ifndef CGC_GRACE_H
@@ -29,6 +30,8 @@
 #define _LGPL_SOURCE
 #endif
 #include <urcu/urcu-memb.h>
+/* For its barrier. */
+#include <urcu/static/urcu-memb.h>
 
 #include "heap.h"
 #include "pause.h"
@@ -42,13 +45,10 @@ void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 #define CGC__TSAN_ACQUIRE(edge) __tsan_acquire(&(edge))
 #define CGC__TSAN_RELEASE(edge) __tsan_release(&(edge))
-#define CGC__SLAVE_BARRIER() cmm_smp_mb()
 #else
 #define CGC__CHECKS CGC__PAUSES
 #define CGC__TSAN_ACQUIRE(edge) ((void)0)
 #define CGC__TSAN_RELEASE(edge) ((void)0)
-/* Nothing but a compiler's barrier where there is membarrier(2). */
-#define CGC__SLAVE_BARRIER() urcu_memb_smp_mb_slave()
 #endif
 
 _Noreturn void cgc__grace_report_nested(void);
@@ -80,7 +80,7 @@ static inline void cgc__grace_enter_brief(struct cgc__context *self)
 	/* BRIEF.w: odd, before the section's loads: who does not see it after a barrier of all threads has what came
 	 * before that barrier seen by them. Pairs: BRIEF.r in grace.c. */
 	atomic_store_explicit(&self->brief, number + 1, memory_order_relaxed);
-	CGC__SLAVE_BARRIER();
+	urcu_memb_smp_mb_slave(); /* nothing but a compiler's barrier where there is membarrier(2) */
 	CGC__TSAN_ACQUIRE(cgc__grace_began);
 }
 
@@ -118,8 +118,9 @@ static inline void cgc__grace_stamp(struct cgc__header *header)
 	/* No order needed: a section keeps it near enough. */
 	uint32_t started = (uint32_t)atomic_load_explicit(&cgc__grace_started, memory_order_relaxed);
 	cgc__pause_fast("grace.stamp_read");
-	/* A line that several processors count in is worth a look: the store would fetch it once more. No order needed:
-	 * who sees the decrement that follows reads this stamp or a later one, whoever wrote it (read-read coherence). */
+	/* A line that several processors count in is worth a look: the store would fetch it once more. No order
+	 * needed: who sees the decrement that follows reads this stamp or a later one, whoever wrote it (read-read
+	 * coherence). */
 	if (atomic_load_explicit(&header->unlinked, memory_order_relaxed) == started)
 		return;
 	/* STAMP.w, and no order needed: the release decrement that follows carries it. Pairs: STAMP.r,

@@ -196,15 +196,17 @@ enum cgc__counter {
 #define CGC__FALLEN 16
 
 struct cgc__context {
-	uint32_t id;              /* [init] */
-	uint32_t private_bias;    /* [init] of its private objects */
-	uint32_t biased_bias;     /* [init] of its published objects */
-	bool draining;            /* [owner] dying objects are being destroyed further up the stack */
-	bool collecting;          /* [owner] a young collection runs further up the stack */
-	bool polling;             /* [owner] its queue is being consumed further up the stack */
-	unsigned in_callback;     /* [owner] finalizers and callbacks on the stack */
-	uint64_t callback_ns;     /* [owner] time spent in them */
-	uint64_t freed_tracked;   /* [owner] objects of cyclic types destroyed by this thread */
+	uint32_t id;           /* [init] */
+	uint32_t private_bias; /* [init] of its private objects */
+	uint32_t biased_bias;  /* [init] of its published objects */
+	bool draining;         /* [owner] dying objects are being destroyed further up the stack */
+	bool collecting;       /* [owner] a young collection runs further up the stack */
+	bool polling;          /* [owner] its queue is being consumed further up the stack */
+	unsigned in_callback;  /* [owner] finalizers and callbacks on the stack */
+	uint64_t
+		polled_in_vain; /* [owner] the last grace period when its queue had nothing ready; 0 at first */
+	uint64_t callback_ns;   /* [owner] time spent in them */
+	uint64_t freed_tracked; /* [owner] objects of cyclic types destroyed by this thread */
 	uint64_t freed_condemned; /* [owner] those of them that died by count, but condemned before */
 	uint64_t ended_bytes;     /* [owner] of published objects destroyed by this thread */
 
@@ -301,6 +303,8 @@ static inline void cgc__counter_add(struct cgc__context *self, int counter, uint
 /* memory.c: jemalloc */
 void *cgc__memory_get(size_t bytes, size_t alignment);
 void cgc__memory_put(void *memory, size_t bytes);
+void cgc__memory_put_slab(void *memory, size_t bytes);
+void cgc__memory_decay(void);
 uint64_t cgc__memory_reserved(void);
 void cgc__memory_fail_at(uint64_t call);
 void cgc__memory_fail_count(uint64_t calls);
@@ -310,6 +314,7 @@ _Noreturn void cgc__report_misuse(const char *function, const void *object, cons
 _Noreturn void cgc__report_fatal(const char *function, const char *what, int error);
 int cgc__report_read_options(const char *text);
 void cgc__report_settle_limit(void);
+uint64_t cgc__report_died_by_count(void);
 uint64_t cgc__report_now(void);
 void cgc__report_stall(struct cgc__context *self, uint64_t began, uint64_t callbacks);
 bool cgc__report_out_of_memory(size_t bytes);

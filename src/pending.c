@@ -218,9 +218,14 @@ void cgc__pending_poll(struct cgc__context *self)
 		return;
 	if (self->polling || self->draining || self->in_callback > 0 || cgc__grace_in_section())
 		return;
+	/* No order needed: a hint; what was not ready after that grace period is not before the next. */
+	uint64_t over = atomic_load_explicit(&cgc__grace_done, memory_order_relaxed);
+	if (over == self->polled_in_vain)
+		return;
 	uint64_t began = cgc__report_now(), callbacks = self->callback_ns;
 	self->polling = true;
-	cgc__pending_consume(self, self, 4 * BATCH);
+	if (!cgc__pending_consume(self, self, 4 * BATCH))
+		self->polled_in_vain = over;
 	self->polling = false;
 	cgc__report_stall(self, began, callbacks);
 }

@@ -99,8 +99,8 @@ static void publish(struct cgc__context *self, struct cgc__header *header, uint6
 }
 
 /* Publishes the graph of a private object. To the object itself, `to_shared` adds to its shared word
- * (references, EXPOSED), and `from_local` of the caller's references are taken away. True if the graph refers to objects that were
- * published before, so that storing it may close a ring. */
+ * (references, EXPOSED), and `from_local` of the caller's references are taken away. True if the graph refers to
+ * objects that were published before, so that storing it may close a ring. */
 bool cgc__publish_graph(struct cgc__context *self, void *object, uint64_t to_shared, uint32_t from_local)
 {
 	struct graph graph = {0};

@@ -264,6 +264,17 @@ void cgc_reset_longest_stall(void)
 		atomic_store_explicit(&context->longest_stall, 0, memory_order_relaxed);
 }
 
+uint64_t cgc__report_died_by_count(void)
+{
+	uint64_t sum = 0;
+	/* CONTEXT.r. Pairs: CONTEXT.w in thread.c. */
+	struct cgc__context *context = atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
+	for (; context != NULL; context = context->next)
+		/* No order needed: a number that paces. */
+		sum += atomic_load_explicit(&context->counter[CGC__DIED_BY_COUNT], memory_order_relaxed);
+	return sum;
+}
+
 void cgc_get_stats(struct cgc_stats *stats)
 {
 	uint64_t sum[CGC__COUNTERS] = {0};

@@ -24,7 +24,7 @@ static void give_to_jemalloc(struct cgc__slab *slab)
 	cgc__memory_put(slab->window_map, slab->cell_count * sizeof(uint32_t));
 	cgc__sites_drop(slab);
 	CGC__UNPOISON(slab, slab->bytes);
-	cgc__memory_put(slab, slab->bytes);
+	cgc__memory_put_slab(slab, slab->bytes);
 }
 
 /* The owner: a slab that never held a published object. */
@@ -63,7 +63,7 @@ static struct cgc__slab *new_slab(struct cgc__context *self, uint32_t size_class
 	slab->size_class = size_class;
 	slab->alone = CGC__ALONE_NEVER;
 	if (!cgc__slab_enter(self, slab)) {
-		cgc__memory_put(slab, bytes);
+		cgc__memory_put_slab(slab, bytes);
 		return NULL;
 	}
 	return slab;

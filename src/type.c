@@ -111,8 +111,6 @@ static uint64_t info_of(const struct cgc_type *type, uint64_t id)
 /* The word of a type; checks and enters it at its first use. */
 uint64_t cgc__type_info(struct cgc_type *type, const char *function)
 {
-	if (type == NULL)
-		cgc__report_misuse(function, NULL, "the type is NULL: there is nothing to allocate");
 	/* TYPE.r: a number seen here means a type entered. Pairs: TYPE.w below. */
 	uint64_t info = atomic_load_explicit(&type->cgc__info, memory_order_acquire);
 	if (__builtin_expect(info != 0, 1))

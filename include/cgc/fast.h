@@ -69,7 +69,7 @@ static inline struct cgc__header *cgc__header_of(const void *object)
 
 static inline uint32_t cgc__bias_of(const void *object)
 {
-	/* No order needed: only the owner ever stores the value that the fast paths look for, and immortal is for ever. */
+	/* No order needed: only the owner ever stores the value that the fast paths look for; immortal is for ever. */
 	return atomic_load_explicit(&cgc__header_of(object)->bias, memory_order_relaxed);
 }
 

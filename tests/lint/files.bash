@@ -5,5 +5,5 @@
 shopt -s nullglob
 code_files=({include,src,tests,stress,bench}/{,*/}*.{c,h,cc})
 c_files=({src,tests,stress,bench}/{,*/}*.c)
-cc_files=(bench/*.cc)
+cc_files=(bench/{,*/}*.cc)
 script_files=(.ci/run {tests,bench,docs,stress}/{,*/}*.sh)
