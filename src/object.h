@@ -38,4 +38,18 @@ static inline _Atomic(void *) *cgc__slots_next(struct cgc__slots *slots)
 	return __builtin_expect(slots->rest != NULL, 0) ? cgc__slots_next_of_rest(slots) : NULL;
 }
 
+/* Of a private object; false if it would take a while to find out. */
+static inline bool cgc__slots_are_empty(void *object)
+{
+	const _Atomic(void *) *words = object;
+	uint64_t map = cgc__type_maps[cgc__header_of(object)->type];
+	if ((map & CGC__MAP_IS_PART) != 0)
+		return false;
+	for (; map != 0; map &= map - 1)
+		/* No order needed: private. */
+		if (atomic_load_explicit(&words[__builtin_ctzll(map)], memory_order_relaxed) != NULL)
+			return false;
+	return true;
+}
+
 #endif

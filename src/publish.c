@@ -106,6 +106,12 @@ bool cgc__publish_graph(struct cgc__context *self, void *object, uint64_t to_sha
 	struct graph graph = {0};
 	uint64_t began = 0;
 	add(&graph, cgc__header_of(object));
+	if (cgc__slots_are_empty(object)) {
+		publish(self, graph.first, to_shared, from_local);
+		cgc__pause("publish.done");
+		cgc__counter_add(self, CGC__PUBLISHED, 1);
+		return false;
+	}
 	for (struct cgc__header *header = graph.first; header != NULL;) {
 		struct cgc__slots slots = cgc__slots_of(cgc__object_of(header));
 		for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL;)

@@ -44,7 +44,9 @@ static bool wants_finalizer(const struct cgc__header *header, const struct cgc_t
 static void set_flag(struct cgc__header *header, uint8_t flag)
 {
 	/* No order needed: as above; only one thread has it. */
-	atomic_fetch_or_explicit(&header->flags, flag, memory_order_relaxed);
+	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
+	/* No order needed: as above. */
+	atomic_store_explicit(&header->flags, flags | flag, memory_order_relaxed);
 }
 
 /* The dead are drained later, by the caller too. */
@@ -66,16 +68,6 @@ void cgc__reclaim_private(struct cgc__context *self, void *object)
 		cgc__reclaim_drain(self);
 }
 
-static bool refers_to_nothing(void *object, uint64_t map)
-{
-	_Atomic(void *) *slots = object;
-	for (; map != 0; map &= map - 1)
-		/* No order needed: private. */
-		if (atomic_load_explicit(&slots[__builtin_ctzll(map)], memory_order_relaxed) != NULL)
-			return false;
-	return true;
-}
-
 /* The same, at once for the common case: nothing to call, nothing else to release. */
 void cgc__release_last_private(void *object)
 {
@@ -83,8 +75,7 @@ void cgc__release_last_private(void *object)
 	struct cgc__header *header = cgc__header_of(object);
 	/* No order needed: private. */
 	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
-	if ((flags & (CGC__PLAIN | CGC__ELDER)) != CGC__PLAIN ||
-	    !refers_to_nothing(object, cgc__type_maps[header->type])) {
+	if ((flags & (CGC__PLAIN | CGC__ELDER)) != CGC__PLAIN || !cgc__slots_are_empty(object)) {
 		cgc__reclaim_private(self, object);
 		return;
 	}

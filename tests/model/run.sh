@@ -11,7 +11,7 @@
 # A search that ends early (depth, memory, time) proves nothing and is wrong. Lines that no HOLDS
 # configuration of a model reaches are listed, and fail nothing.
 #
-# MODEL_JOBS (2), MODEL_MEMORY (MB for each job, 1400), MODEL_SECONDS (of processor time for each search, 400;
+# MODEL_JOBS (2; with --deep 1), MODEL_MEMORY (MB for each job, 1400; with --deep 9000), MODEL_SECONDS (of processor time for each search, 400;
 # with --deep 3600), MODEL_DEPTH (steps, 2000000).
 set -u
 cd "$(dirname "$0")" || exit 1
@@ -32,8 +32,8 @@ if [ "${#names[@]}" -eq 0 ]; then
 		[ -e "$file" ] && names+=("${file%.pml}")
 	done
 fi
-jobs=${MODEL_JOBS:-2}
-memory=${MODEL_MEMORY:-1400}
+jobs=${MODEL_JOBS:-$((deep ? 1 : 2))}
+memory=${MODEL_MEMORY:-$((deep ? 9000 : 1400))}
 depth=${MODEL_DEPTH:-2000000}
 seconds=${MODEL_SECONDS:-$((deep ? 3600 : 400))}
 for program in spin gcc; do
