@@ -107,6 +107,7 @@ bool cgc__publish_graph(struct cgc__context *self, void *object, uint64_t to_sha
 	uint64_t began = 0;
 	add(&graph, cgc__header_of(object));
 	if (cgc__slots_are_empty(object)) {
+		cgc__pause("publish.listed");
 		publish(self, graph.first, to_shared, from_local);
 		cgc__pause("publish.done");
 		cgc__counter_add(self, CGC__PUBLISHED, 1);
