@@ -103,10 +103,12 @@ static void a_bias_seen_outside_of_the_section_is_looked_at_again(UNUSED void **
 {
 	act(ROLE_A, make_owned_twice, 0);
 	act(ROLE_A, retain_0, 2);
+	park_detector(); /* or the bias may be gone before A sees it */
 	act(ROLE_B, release_handle, 1);
 	hold_at(ROLE_A, "count.bias_seen", 1);
 	ask(ROLE_A, release_handle, 0);
 	wait_held(ROLE_A);
+	let_go(ROLE_DETECTOR);
 	act(ROLE_C, collect, 2);
 	assert_int_equal(cgc_reference_count(handle[2]), 2);
 	let_go(ROLE_A);
