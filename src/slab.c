@@ -17,7 +17,7 @@
 /* Returned slabs that one refill looks at. */
 #define COLLECT_AT_ONCE 32
 /* Cells never used that one refill takes. */
-#define EXTENSION 16
+#define EXTENSION 64
 
 static void give_to_jemalloc(struct cgc__slab *slab)
 {
