@@ -359,6 +359,7 @@ static void set_defaults(void)
 	cgc__memory_fail_at(0);
 	cgc__memory_fail_count(1);
 	cgc__slab_start();
+	cgc__memory_start();
 }
 
 bool cgc__collector_is_running(void)

@@ -305,6 +305,7 @@ void *cgc__memory_get(size_t bytes, size_t alignment);
 void cgc__memory_put(void *memory, size_t bytes);
 void cgc__memory_put_slab(void *memory, size_t bytes);
 void cgc__memory_decay(void);
+void cgc__memory_start(void);
 uint64_t cgc__memory_reserved(void);
 void cgc__memory_fail_at(uint64_t call);
 void cgc__memory_fail_count(uint64_t calls);

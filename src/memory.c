@@ -30,9 +30,14 @@ static void make_arenas(void)
 	}
 }
 
-static int flags_of_slab(size_t alignment)
+/* Before the library has threads. */
+void cgc__memory_start(void)
 {
 	pthread_once(&arenas_once, make_arenas);
+}
+
+static int flags_of_slab(size_t alignment)
+{
 	unsigned arena = arenas[cgc__self != NULL ? cgc__self->id % ARENAS : 0];
 	return MALLOCX_ALIGN(alignment) | (arena != 0 ? (int)MALLOCX_ARENA(arena) | MALLOCX_TCACHE_NONE : 0);
 }
@@ -40,7 +45,6 @@ static int flags_of_slab(size_t alignment)
 /* What was given back some time ago goes to the system, as it would in an arena that is used all the time. */
 void cgc__memory_decay(void)
 {
-	pthread_once(&arenas_once, make_arenas);
 	for (unsigned i = 0; i < ARENAS; i++) {
 		char name[32];
 		snprintf(name, sizeof(name), "arena.%u.decay", arenas[i]);
