@@ -164,9 +164,7 @@ CGC_API void cgc_set_oom_handler(cgc_oom_handler *handler);
 #define cgc_retain(p) ((__typeof__(p))cgc__retain((void *)(p)))
 
 /* p: a value, consumed. A private object whose count drops to zero dies now, with all that only it
- * held, on constant C stack. So does a published one that has never been in a root or a field of another
- * published object nor had a weak reference (outside of read sections); any other as soon as no reader can
- * still see it. */
+ * held, on constant C stack; a published one as soon as no reader can still see it. */
 #define cgc_release(p) cgc__release((void *)(p))
 
 /* Makes an object that nothing needs to count any more: it and its memory are never given back, and
@@ -187,9 +185,9 @@ CGC_API void cgc_immortalize(void *object);
 #define cgc_load(object, field) ((__typeof__((field)->cgc__type))cgc__load((object), &(field)->cgc__word))
 
 /* The same, borrowed and without counting: the fastest read of a shared graph. Only inside a read
- * section (RCU: McKenney, Slingwine 1998). Valid until the section ends; borrowed from a field of a
- * private object, only until the thread itself takes it out of there or releases what holds it, because
- * objects that no other thread can come upon die at once. */
+ * section (RCU: McKenney, Slingwine 1998). Valid until the section ends; a private object of the
+ * calling thread only until that thread itself releases what holds it, because private objects die at
+ * once. */
 #define cgc_borrow(field) ((__typeof__((field)->cgc__type))cgc__borrow(&(field)->cgc__word))
 
 /* Stores a value; the old one is released. `value` stays the caller's, the field gets a reference of

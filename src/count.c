@@ -61,7 +61,6 @@ static __attribute__((noinline)) void release_other(void *object)
 	cgc__grace_enter_brief(self);
 	cgc__count_down(self, object);
 	cgc__grace_leave_brief(self);
-	cgc__reclaim_listed(self);
 	cgc__pending_poll(self);
 }
 
@@ -95,8 +94,6 @@ void cgc__release_slow(void *object)
 		if (done)
 			cgc__count_down_local(self, object);
 		cgc__grace_leave_brief(self);
-		if (__builtin_expect(self->dying != NULL, 0))
-			cgc__reclaim_listed(self);
 		if (done)
 			return;
 	}
@@ -144,17 +141,6 @@ void cgc__count_queue(struct cgc__context *self, void *object, uint64_t shared)
 	}
 }
 
-/* In a section. The last handle of an object that nobody else can come upon: no reader to wait for. The caller drains
- * what is listed when it has left its section. */
-static void die_at_once(struct cgc__context *self, struct cgc__header *header)
-{
-	cgc__pause("count.at_once_due");
-	/* EXPOSED.r: in the word that the caller's decrement left. DEAD.w: acquire, for what others did to the object
-	 * before they let go of it. Pairs: EXPOSED.w and COUNT.w in count.h. */
-	atomic_fetch_or_explicit(&header->shared, CGC__DEAD, memory_order_acq_rel);
-	cgc__reclaim_list(self, header);
-}
-
 /* In a section. `shared` is the word that the caller's own operation left: who left a zero must see to it, and
  * decides on that value alone. */
 void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint64_t shared)
@@ -167,9 +153,7 @@ void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint6
 	if (merged && count < 0)
 		cgc__report_misuse("cgc_release", object,
 		                   "released more often than retained: it may be in use elsewhere");
-	if (merged && count == 0 && (shared & (CGC__EXPOSED | CGC__QUEUED)) == 0 && !cgc__grace_in_section()) {
-		die_at_once(self, header);
-	} else if (merged ? count == 0 : count < 0) {
+	if (merged ? count == 0 : count < 0) {
 		cgc__count_queue(self, object, shared);
 	} else if ((shared & CGC__SUSPECT) == 0 && !cgc__count_is_untracked(header)) {
 		cgc__count_add_suspect(self, object);
@@ -236,7 +220,7 @@ void cgc_transfer(void *object)
 {
 	struct cgc__context *self = cgc__thread_self();
 	if (check_kind(self, object, "cgc_transfer")) {
-		cgc__publish_graph(self, object, CGC__SHARED_ONE, 1);
+		cgc__publish_graph(self, object, 1, 1);
 		return;
 	}
 	struct cgc__header *header = cgc__header_of(object);

@@ -8,8 +8,7 @@
  * it) is settled by taking the bias away: bias := UNBIASED, grace period, shared += local. Every access of
  * the owner to local is inside a section that began with a look at the bias, so after the grace period
  * local is frozen, whether the owner runs, blocks or is gone. docs/design.md has the comparison.
- * Models: tests/model/bias.pml, tests/model/adopt.pml; death at once: tests/model/handoff.pml; the sections:
- * tests/model/section.pml.
+ * Models: tests/model/bias.pml, tests/model/adopt.pml; the sections: tests/model/section.pml.
  */
 #ifndef CGC_COUNT_H
 #define CGC_COUNT_H
@@ -44,16 +43,6 @@ static inline bool cgc__count_needs_entry(uint64_t shared)
 	int64_t count = cgc__shared_count(shared);
 	return (shared & (CGC__QUEUED | CGC__DEAD)) == 0 &&
 	       ((shared & CGC__MERGED) != 0 ? count == 0 : count < 0);
-}
-
-/* Before a reference to it is where others come upon it. The caller holds one, or is in a section. */
-static inline void cgc__count_expose(struct cgc__header *header)
-{
-	/* EXPOSED.w, and no order needed: who discounts the last reference comes after who placed it, and sees the
-	 * flag in the word that it leaves. Pairs: EXPOSED.r in count.c. */
-	if ((atomic_load_explicit(&header->shared, memory_order_relaxed) & CGC__EXPOSED) == 0)
-		/* EXPOSED.w, as above. Pairs: EXPOSED.r in count.c. */
-		atomic_fetch_or_explicit(&header->shared, CGC__EXPOSED, memory_order_relaxed);
 }
 
 /* One reference more, counted in shared: for published slots, for threads that are not the owner, for weak

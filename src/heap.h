@@ -40,9 +40,6 @@
  * I5 Every change of a count moves a version; the words of a published object never return to a value
  *    within a window.
  * I6 QUEUED and SUSPECT: one queue entry each; the memory goes back only when both are clear.
- * I7 What a published slot or a weak reference leads to is EXPOSED, before it does: others may come upon it with no
- *    reference of their own. Who is not EXPOSED is reached by handles and private objects only, so it dies at once
- *    with the last of them.
  * ---------------------------------------------------------------------------------------------- */
 
 /* bias: a context's id above three bits of */
@@ -74,7 +71,6 @@ enum cgc__kind {
 #define CGC__DEAD UINT64_C(16)     /* no reference can be made any more */
 #define CGC__HAS_WEAK UINT64_C(32) /* look for weak references when it dies */
 #define CGC__GONE UINT64_C(64)     /* destroyed; whoever clears SUSPECT gives the memory back */
-#define CGC__EXPOSED UINT64_C(128) /* has been in a published slot, or had a weak reference */
 #define CGC__SHARED_ONE (UINT64_C(1) << 8)
 #define CGC__SHARED_VERSION (UINT64_C(1) << 34)
 #define CGC__SHARED_RETAIN (CGC__SHARED_VERSION + CGC__SHARED_ONE)
@@ -406,7 +402,7 @@ bool cgc__queue_pop(struct cgc__queue *queue, struct cgc__entry *entry);
 uint64_t cgc__queue_length(struct cgc__queue *queue);
 
 /* publish.c */
-bool cgc__publish_graph(struct cgc__context *self, void *object, uint64_t to_shared, uint32_t from_local);
+bool cgc__publish_graph(struct cgc__context *self, void *object, uint32_t to_shared, uint32_t from_local);
 
 /* young.c */
 long cgc__young_collect(struct cgc__context *self, int generation);
@@ -421,8 +417,6 @@ void cgc__pending_retry_overflow(struct cgc__context *self);
 /* reclaim.c */
 void cgc__reclaim_private(struct cgc__context *self, void *object);
 void cgc__reclaim_dead(struct cgc__context *self, void *object);
-void cgc__reclaim_list(struct cgc__context *self, struct cgc__header *header);
-void cgc__reclaim_listed(struct cgc__context *self);
 void cgc__reclaim_condemned(struct cgc__context *self, void *object);
 void cgc__reclaim_drop_private_child(struct cgc__context *self, void *child);
 void cgc__reclaim_drain(struct cgc__context *self);

@@ -49,8 +49,7 @@ static void set_flag(struct cgc__header *header, uint8_t flag)
 	atomic_store_explicit(&header->flags, flags | flag, memory_order_relaxed);
 }
 
-/* The dead are drained later, by the caller too. */
-void cgc__reclaim_list(struct cgc__context *self, struct cgc__header *header)
+static void list_dying(struct cgc__context *self, struct cgc__header *header)
 {
 	/* No order needed: dead, ours. */
 	atomic_store_explicit(&header->local, (uintptr_t)self->dying, memory_order_relaxed);
@@ -63,7 +62,7 @@ void cgc__reclaim_private(struct cgc__context *self, void *object)
 	struct cgc__header *header = cgc__header_of(object);
 	/* No order needed: private. */
 	atomic_store_explicit(&header->bias, CGC__BIAS(self->id, CGC__DYING), memory_order_relaxed);
-	cgc__reclaim_list(self, header);
+	list_dying(self, header);
 	if (!self->draining)
 		cgc__reclaim_drain(self);
 }
@@ -87,17 +86,10 @@ void cgc__release_last_private(void *object)
 	cgc__slab_give_young(self, header);
 }
 
-/* What the caller has listed in a section, after it. */
-void cgc__reclaim_listed(struct cgc__context *self)
-{
-	if (self->dying != NULL && !self->draining)
-		cgc__reclaim_drain(self);
-}
-
 /* DEAD is set, and the caller has the object to itself. */
 void cgc__reclaim_dead(struct cgc__context *self, void *object)
 {
-	cgc__reclaim_list(self, cgc__header_of(object));
+	list_dying(self, cgc__header_of(object));
 	if (!self->draining)
 		cgc__reclaim_drain(self);
 }
@@ -135,7 +127,7 @@ static void finalize_published(struct cgc__context *self, void *object)
 	if (atomic_compare_exchange_strong_explicit(&header->shared, &alive,
 	                                            (alive + CGC__SHARED_RELEASE) | CGC__DEAD,
 	                                            memory_order_acq_rel, memory_order_relaxed))
-		cgc__reclaim_list(self, header);
+		list_dying(self, header);
 	else
 		cgc__release(object);
 }
@@ -190,7 +182,7 @@ static void drop_published_child(struct cgc__context *self, void *child)
 	cgc__pause("reclaim.child_dropped");
 	uint64_t set = next & ~shared;
 	if ((set & CGC__DEAD) != 0)
-		cgc__reclaim_list(self, header);
+		list_dying(self, header);
 	if ((set & CGC__QUEUED) != 0)
 		cgc__pending_push(self, child, next);
 	if ((set & CGC__SUSPECT) != 0)

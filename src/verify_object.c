@@ -76,13 +76,6 @@ static void check_reference(struct cgc__verify *verify, struct cgc__header *head
 		                      "published, and reference %zu is %p, which is private: publication takes "
 		                      "along all that is reached (I1)",
 		                      slot, value);
-	else if (from != CGC__PRIVATE && to != CGC__PRIVATE && to != CGC__IMMORTAL &&
-	         (cgc__verify_word(&target->shared) & CGC__EXPOSED) == 0)
-		cgc__verify_object_is(
-			verify, object,
-			"published, and reference %zu is %p, which is not EXPOSED: it would die while "
-			"readers borrow it (I7)",
-			slot, value);
 	else if (to == CGC__PRIVATE && bias_of(header) != bias_of(target))
 		cgc__verify_object_is(verify, object,
 		                      "reference %zu is %p, private to another context, which alone counts in "
@@ -257,6 +250,8 @@ static void check_end(struct cgc__verify *verify, const struct cgc__header *head
 	     is_destroyed = (cgc__verify_flags(header) & CGC__DESTROYED) != 0;
 	if ((shared & CGC__CONDEMNED) != 0)
 		cgc__verify_object_is(verify, object, "CONDEMNED, and no window is open");
+	if ((shared & 128) != 0)
+		cgc__verify_object_is(verify, object, "shared is %#" PRIx64 ": there is no such flag", shared);
 	if (is_dead && ((shared & (CGC__MERGED | CGC__QUEUED)) != CGC__MERGED ||
 	                cgc__verify_kind(header) != CGC__UNBIASED))
 		cgc__verify_object_is(verify, object,

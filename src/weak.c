@@ -114,8 +114,7 @@ struct cgc_weak *cgc_weak_new(void *object, cgc_weak_callback *callback, void *a
 		stripe->cell_count++;
 		cgc__pause("weak.entered");
 		/* HAS_WEAK.w: whoever kills the object later looks for cells. Pairs: HAS_WEAK.r in reclaim.c. */
-		atomic_fetch_or_explicit(&cgc__header_of(object)->shared, CGC__HAS_WEAK | CGC__EXPOSED,
-		                         memory_order_acq_rel);
+		atomic_fetch_or_explicit(&cgc__header_of(object)->shared, CGC__HAS_WEAK, memory_order_acq_rel);
 	}
 	pthread_mutex_unlock(&stripe->lock);
 	if (!done) {

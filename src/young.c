@@ -240,7 +240,6 @@ static void kill(struct cgc__context *self, struct set *set, size_t dead)
 				cgc__reclaim_drop_private_child(self, child);
 		}
 	}
-	cgc__reclaim_listed(self);
 	cgc__pause("young.children_dropped");
 	for (size_t i = 0; i < dead; i++) {
 		cgc__slab_give(self, cgc__header_of(objects[i]));

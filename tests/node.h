@@ -228,12 +228,6 @@ UNUSED static uint64_t live(void)
 	return stats_now().objects_live - live_before;
 }
 
-/* As if it had been in a field of a published object: its death waits for a grace period. */
-UNUSED static void expose(void *object)
-{
-	atomic_fetch_or(&cgc__header_of(object)->shared, UINT64_C(128));
-}
-
 /* Collects until nothing is left, where deaths follow from deaths; gives up when that takes too long. */
 UNUSED static void settle(void)
 {

@@ -16,7 +16,6 @@ UNUSED static void drop_decoy(void)
 {
 	struct leaf *decoy = cgc_new(&leaf_type);
 	cgc_publish(decoy);
-	expose(decoy);
 	cgc_release(decoy);
 }
 

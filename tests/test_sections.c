@@ -131,7 +131,6 @@ static void a_child_unlinked_lately_does_not_die_with_its_parent(UNUSED void **s
 	parent->on_destroy = let_borrow;
 	cgc_store_consume(parent, &parent->slot[0], cgc_load(CGC_ROOT, &root));
 	cgc_publish(parent);
-	expose(parent);
 	cgc_release(parent);
 	wait_for_the_next_grace_period();
 	int dead = count_of(&destroyed);
@@ -167,9 +166,7 @@ static void an_object_at_zero_again_waits_again(UNUSED void **state)
 	blocker->on_destroy = block_the_background_thread;
 	first->on_destroy = revive_and_let_borrow;
 	cgc_publish(blocker);
-	expose(blocker);
 	cgc_publish(first);
-	expose(first);
 	weak = cgc_weak_new(node, NULL, NULL);
 	cgc_store_consume(CGC_ROOT, &root, node);
 	cgc_release(blocker);

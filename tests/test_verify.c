@@ -199,10 +199,8 @@ static void what_found_no_memory_is_sound(UNUSED void **state)
 	static struct node *below[MANY], *suspect[MANY], *zero[MANY];
 	for (int i = 0; i < MANY; i++) {
 		struct node **nodes[] = {&below[i], &suspect[i], &zero[i]};
-		for (int j = 0; j < 3; j++) {
+		for (int j = 0; j < 3; j++)
 			cgc_publish(*nodes[j] = make(j));
-			expose(*nodes[j]);
-		}
 		cgc_retain(below[i]);
 		cgc_retain(suspect[i]);
 	}

@@ -155,6 +155,7 @@ static void the_flags_of_the_living_are_checked(UNUSED void **state)
 	WRONG(header->shared, shared | CGC__CONDEMNED, "CONDEMNED, and no window is open");
 	WRONG(header->shared, shared | CGC__DEAD, "DEAD, and 0 pending entries");
 	WRONG(header->shared, shared | CGC__GONE, "GONE, and not destroyed");
+	WRONG(header->shared, shared | 128, "there is no such flag");
 	WRONG(header->flags, flags | CGC__DESTROYED, "destroyed, and not DEAD");
 	struct leaf *leaf = cgc_new(&leaf_type);
 	cgc_publish(leaf);
@@ -179,7 +180,6 @@ static void queued_goes_with_one_pending_entry(UNUSED void **state)
 	struct node *node = make_in_root(), *other = make_of(&plain_type, 2);
 	struct cgc__header *header = header_of(node);
 	cgc_transfer(other);
-	expose(other);
 	empty_root();
 	cgc_release(other);
 	struct cgc__entry *entry = first_entry(&cgc__self->pending);
@@ -235,7 +235,6 @@ static void overflow_is_a_list_of_the_queued(UNUSED void **state)
 			cgc__memory_fail_at(UINT64_MAX);
 		cgc__memory_fail_at(1);
 		cgc_transfer(zero);
-		expose(zero);
 		cgc_release(zero);
 	}
 	cgc__memory_fail_at(0);

@@ -52,7 +52,6 @@ static void *drop_a_blocker(UNUSED void *unused)
 	struct node *blocker = make(0);
 	blocker->on_destroy = block_the_background_thread;
 	cgc_publish(blocker);
-	expose(blocker);
 	cgc_release(blocker);
 	return NULL;
 }
@@ -65,7 +64,6 @@ static void a_long_list_dies_wherever_its_thread_stops(UNUSED void **state)
 	sem_init(&go, 0, 0);
 	struct node *list = make_chain(20000);
 	cgc_publish(list);
-	expose(list);
 	drop_a_blocker(NULL);
 	wait_for(&blocked);
 	in_thread(drop_a_blocker, NULL);

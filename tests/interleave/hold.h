@@ -340,7 +340,6 @@ UNUSED static void park_detector(void)
 	struct leaf *decoy = cgc_new(&leaf_type);
 	hold_at(ROLE_DETECTOR, "collector.round_waited", 1);
 	cgc_publish(decoy);
-	expose(decoy);
 	cgc_release(decoy);
 	cgc__collector_wake();
 	wait_held(ROLE_DETECTOR);

@@ -74,29 +74,6 @@ static void a_revocation_raises_before_it_lowers(UNUSED void **state)
 	assert_ended_by_count(1, 0);
 }
 
-/* The same, and A releases the last handle meanwhile. The object was never in a field, but who settles its entry still
- * holds on to it: it is dead when that says so, and not at once. */
-static void an_object_that_is_being_settled_does_not_die_at_once(UNUSED void **state)
-{
-	act(ROLE_A, make_owned_twice, 0);
-	park_detector();
-	act(ROLE_B, release_handle, 1);
-	pass_grace();
-	act(ROLE_B, settle_own, 0);
-	pass_grace();
-	act(ROLE_B, settle_own, 0);
-	pass_grace();
-	hold_at(ROLE_B, "pending.revoke_raised", 1);
-	ask(ROLE_B, settle_own, 0);
-	wait_held(ROLE_B);
-	act(ROLE_A, release_handle, 0);
-	assert_int_equal(count_of(&destroyed), 0);
-	let_go(ROLE_DETECTOR);
-	let_go(ROLE_B);
-	done(ROLE_B);
-	assert_ended_by_count(1, 0);
-}
-
 /* A: has seen that the object is biased to it, and is not yet in the section that protects this. B has released a
  * handle of A's, and the bias is taken away meanwhile: A looks again, or it counts down in a word that is frozen. */
 static void a_bias_seen_outside_of_the_section_is_looked_at_again(UNUSED void **state)
@@ -212,7 +189,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCENE(a_revocation_waits_for_what_the_owner_is_counting),
 		SCENE(a_revocation_raises_before_it_lowers),
-		SCENE(an_object_that_is_being_settled_does_not_die_at_once),
 		SCENE(a_bias_seen_outside_of_the_section_is_looked_at_again),
 		SCENE(an_owner_may_merge_what_is_being_revoked),
 		SCENE(who_merges_finds_the_zero_that_others_left),

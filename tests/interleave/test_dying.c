@@ -147,7 +147,6 @@ static void one_grace_period_after_the_stamp_is_not_enough(UNUSED void **state)
 	wait_held(ROLE_A);
 	struct leaf *decoy = cgc_new(&leaf_type);
 	cgc_publish(decoy);
-	expose(decoy);
 	cgc_release(decoy);
 	go_to(ROLE_DETECTOR, "grace.numbered");
 	assert_cannot_go_to(ROLE_DETECTOR, "grace.over");

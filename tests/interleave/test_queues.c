@@ -168,7 +168,6 @@ static void an_entry_waits_for_a_grace_period_that_has_not_begun(UNUSED void **s
 	struct leaf *decoy = cgc_new(&leaf_type);
 	hold_at(ROLE_DETECTOR, "grace.numbered", 1);
 	cgc_publish(decoy);
-	expose(decoy);
 	cgc_release(decoy);
 	wait_held(ROLE_DETECTOR);
 	assert_cannot_go_to(ROLE_DETECTOR, "grace.over");
@@ -274,7 +273,6 @@ static void fill_chunk(UNUSED int unused)
 	while (cgc__self == NULL || cgc__self->pending.tail == NULL || cgc__self->pending.tail->limit != 1) {
 		struct leaf *decoy = cgc_new(&leaf_type);
 		cgc_publish(decoy);
-		expose(decoy);
 		cgc_release(decoy);
 	}
 }
