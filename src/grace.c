@@ -3,9 +3,13 @@
  * Grace periods, numbered. See grace.h.
  */
 #include <sched.h>
+#include <time.h>
 
 #include "grace.h"
 #include "pause.h"
+
+/* Before a wait for a brief section sleeps. */
+#define YIELDS 100
 
 char cgc__grace_ended, cgc__grace_began;
 _Atomic(uint64_t) cgc__grace_started = 8, cgc__grace_done = 8;
@@ -27,9 +31,14 @@ static void wait_brief(void)
 		/* BRIEF.r: what the section did. Pairs: BRIEF.w in grace.h. */
 		uint32_t number = atomic_load_explicit(&context->brief, memory_order_acquire);
 		/* BRIEF.r: as above. */
-		while ((number & 1) != 0 &&
-		       atomic_load_explicit(&context->brief, memory_order_acquire) == number)
-			sched_yield();
+		for (unsigned i = 0;
+		     (number & 1) != 0 && atomic_load_explicit(&context->brief, memory_order_acquire) == number;
+		     i++)
+			/* Who is in it may need this very processor, and have less of a priority. */
+			if (i < YIELDS)
+				sched_yield();
+			else
+				nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
 	}
 }
 
