@@ -12,7 +12,7 @@
 #include "count.h"
 #include "window.h"
 
-#define BUSY_WAIT_NS UINT64_C(1000000)   /* between rounds while queues hold something */
+#define BUSY_WAIT_NS UINT64_C(200000)    /* between rounds while queues hold something */
 #define IDLE_WAIT_NS UINT64_C(100000000) /* otherwise, unless woken */
 #define LOOK_NS UINT64_C(100000000)      /* suspects wait no longer than this, if looks are cheap */
 #define REST_NS UINT64_C(1000000000)     /* without a look, until the copy's memory is given back */

@@ -28,6 +28,7 @@ static bool check_kind(struct cgc__context *self, const void *object, const char
 	}
 }
 
+/* Neither counted by the caller's thread nor immortal; or the thread is not attached yet. */
 static __attribute__((noinline)) void retain_other(void *object)
 {
 	struct cgc__context *self = cgc__thread_self();
@@ -39,9 +40,7 @@ static __attribute__((noinline)) void retain_other(void *object)
 		atomic_store_explicit(&header->local, local + CGC__LOCAL_RETAIN, memory_order_relaxed);
 		return;
 	}
-	cgc__grace_enter_brief(self);
-	cgc__count_up(self, header);
-	cgc__grace_leave_brief(self);
+	cgc__retain_slow(object);
 }
 
 static __attribute__((noinline)) void release_other(void *object)
@@ -58,47 +57,38 @@ static __attribute__((noinline)) void release_other(void *object)
 			cgc__release_last_private(object);
 		return;
 	}
-	cgc__grace_enter_brief(self);
-	cgc__count_down(self, object);
-	cgc__grace_leave_brief(self);
-	cgc__pending_poll(self);
+	cgc__release_slow(object);
 }
 
-/* Published, and counted locally by this thread: the usual case of an owner, kept apart so that it is short. The
- * bias is looked at inside the section, or who revokes it would not wait. */
+/* Published: the usual case, kept apart so that it is short. Whose bias it is, is looked at inside the section, or
+ * who revokes it would not wait. */
 void cgc__retain_slow(void *object)
 {
 	struct cgc__context *self = cgc__self;
 	struct cgc__header *header = cgc__header_of(object);
-	if (__builtin_expect(self != NULL && cgc__count_bias(header) == self->biased_bias, 1)) {
+	uint32_t bias = cgc__count_bias(header);
+	if (__builtin_expect(self != NULL && CGC__IS_COUNTED(bias), 1)) {
 		cgc__grace_enter_brief(self);
-		bool done = cgc__count_bias(header) == self->biased_bias;
-		if (done)
-			cgc__count_up(self, header);
+		cgc__count_up(self, header);
 		cgc__grace_leave_brief(self);
-		if (done)
-			return;
-	}
-	if (cgc__count_bias(header) != CGC__IMMORTAL)
+	} else if (bias != CGC__IMMORTAL) {
 		retain_other(object);
+	}
 }
 
 void cgc__release_slow(void *object)
 {
 	struct cgc__context *self = cgc__self;
-	struct cgc__header *header = cgc__header_of(object);
-	if (__builtin_expect(self != NULL && cgc__count_bias(header) == self->biased_bias, 1)) {
+	uint32_t bias = cgc__count_bias(cgc__header_of(object));
+	if (__builtin_expect(self != NULL && CGC__IS_COUNTED(bias), 1)) {
 		cgc__pause_fast("count.bias_seen");
 		cgc__grace_enter_brief(self);
-		bool done = cgc__count_bias(header) == self->biased_bias;
-		if (done)
-			cgc__count_down_local(self, object);
+		cgc__count_down(self, object);
 		cgc__grace_leave_brief(self);
-		if (done)
-			return;
-	}
-	if (cgc__count_bias(header) != CGC__IMMORTAL)
+		cgc__pending_poll(self);
+	} else if (bias != CGC__IMMORTAL) {
 		release_other(object);
+	}
 }
 
 /* Owner, in a section: its last local reference goes. Local is zero first, then shared says so: in between the

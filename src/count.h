@@ -60,6 +60,19 @@ static inline void cgc__count_shared_down(struct cgc__context *self, void *objec
 {
 	struct cgc__header *header = cgc__header_of(object);
 	cgc__grace_stamp(header);
+	/* No order needed: the exchange below checks it. */
+	uint64_t before = atomic_load_explicit(&header->shared, memory_order_relaxed);
+	uint64_t last = before + CGC__SHARED_RELEASE;
+	cgc__pause_fast("count.down_read");
+	/* The last, by the look of it: discounted and flagged in one step. COUNT.w as below; QUEUED.w as in
+	 * cgc__count_queue(). Pairs: COUNT.r in window.c; QUEUED.r in pending.c. */
+	if (cgc__count_needs_entry(last) &&
+	    atomic_compare_exchange_strong_explicit(&header->shared, &before, last | CGC__QUEUED,
+	                                            memory_order_acq_rel, memory_order_relaxed)) {
+		cgc__pause("count.last_flagged");
+		cgc__pending_push(self, object, last | CGC__QUEUED);
+		return;
+	}
 	/* COUNT.w: the slot was cleared, and the object used, before it is discounted. Acquire: what others did
 	 * before their decrements, if this is the last. Pairs: COUNT.r in window.c; itself. */
 	uint64_t shared =
@@ -67,7 +80,8 @@ static inline void cgc__count_shared_down(struct cgc__context *self, void *objec
 		CGC__SHARED_RELEASE;
 	cgc__pause_fast("count.shared_down");
 	/* Alive, and a suspect already or never one: the common end. */
-	if (cgc__shared_count(shared) <= 0 || (shared & CGC__SUSPECT) == 0)
+	if (cgc__shared_count(shared) <= 0 ||
+	    ((shared & CGC__SUSPECT) == 0 && !cgc__count_is_untracked(header)))
 		cgc__count_after_shared_down(self, object, shared);
 }
 
@@ -87,7 +101,7 @@ static inline void cgc__count_up(struct cgc__context *self, struct cgc__header *
 }
 
 /* One reference of the caller's less, of an object whose bias is its own. In a section. */
-static inline void cgc__count_down_local(struct cgc__context *self, void *object)
+static inline __attribute__((always_inline)) void cgc__count_down_local(struct cgc__context *self, void *object)
 {
 	struct cgc__header *header = cgc__header_of(object);
 	/* No order needed: only this thread writes it while the bias is its own. */
@@ -109,7 +123,7 @@ static inline void cgc__count_down_local(struct cgc__context *self, void *object
 }
 
 /* One reference of the caller's less. In a section. */
-static inline void cgc__count_down(struct cgc__context *self, void *object)
+static inline __attribute__((always_inline)) void cgc__count_down(struct cgc__context *self, void *object)
 {
 	uint32_t bias = cgc__count_bias(cgc__header_of(object));
 	if (bias == self->biased_bias)

@@ -53,6 +53,8 @@ enum cgc__kind {
 };
 #define CGC__KIND_BITS 3
 #define CGC__KIND(bias) ((enum cgc__kind)((bias)&7))
+/* BIASED or UNBIASED. */
+#define CGC__IS_COUNTED(bias) (((bias)&6) == CGC__BIASED)
 #define CGC__BIAS(id, kind) ((uint32_t)(id) << CGC__KIND_BITS | (uint32_t)(kind))
 
 /* header.flags */
@@ -410,9 +412,20 @@ void cgc__young_collect_due(struct cgc__context *self);
 
 /* pending.c */
 void cgc__pending_push(struct cgc__context *self, void *object, uint64_t word);
-void cgc__pending_poll(struct cgc__context *self);
+void cgc__pending_help(struct cgc__context *self);
 bool cgc__pending_consume(struct cgc__context *self, struct cgc__context *context, size_t limit);
 void cgc__pending_retry_overflow(struct cgc__context *self);
+
+/* From slow paths, once there is a batch in the thread's own queue. */
+static inline void cgc__pending_poll(struct cgc__context *self)
+{
+	/* No order needed: own number, and a hint. */
+	uint64_t pushed = atomic_load_explicit(&self->pending.pushed, memory_order_relaxed);
+	/* No order needed: a hint. */
+	uint64_t popped = atomic_load_explicit(&self->pending.popped, memory_order_relaxed);
+	if (__builtin_expect(pushed - popped >= cgc__heap.pending_batch, 0))
+		cgc__pending_help(self);
+}
 
 /* reclaim.c */
 void cgc__reclaim_private(struct cgc__context *self, void *object);

@@ -12,6 +12,8 @@
 #include "count.h"
 
 #define BATCH 64
+/* So many headers are on their way into the cache while one entry is settled. */
+#define AHEAD 8
 
 static void wait_ended(struct cgc__context *self, void *object)
 {
@@ -200,22 +202,21 @@ bool cgc__pending_consume(struct cgc__context *self, struct cgc__context *contex
 	size_t done = 0, taken;
 	while (done < limit && (taken = take_ready(context, batch)) > 0) {
 		cgc__pause("pending.taken");
-		for (size_t i = 0; i < taken; i++)
+		for (size_t i = 0; i < taken && i < AHEAD; i++)
+			__builtin_prefetch(cgc__header_of(batch[i].object), 1);
+		for (size_t i = 0; i < taken; i++) {
+			if (i + AHEAD < taken)
+				__builtin_prefetch(cgc__header_of(batch[i + AHEAD].object), 1);
 			settle(self, &batch[i]);
+		}
 		done += taken;
 	}
 	return done > 0;
 }
 
-/* From slow paths: the owner helps, in bounded batches, once there is a batch. */
-void cgc__pending_poll(struct cgc__context *self)
+/* The owner helps, in bounded batches. */
+void cgc__pending_help(struct cgc__context *self)
 {
-	/* No order needed: own number, and a hint. */
-	uint64_t pushed = atomic_load_explicit(&self->pending.pushed, memory_order_relaxed);
-	/* No order needed: a hint. */
-	uint64_t popped = atomic_load_explicit(&self->pending.popped, memory_order_relaxed);
-	if (__builtin_expect(pushed - popped < cgc__heap.pending_batch, 1))
-		return;
 	if (self->polling || self->draining || self->in_callback > 0 || cgc__grace_in_section())
 		return;
 	/* No order needed: a hint; what was not ready after that grace period is not before the next. */

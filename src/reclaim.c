@@ -248,8 +248,11 @@ static void give_back(struct cgc__context *self, void *object)
 		cgc__pending_push(self, object, CGC__DEAD);
 	} else {
 		cgc__pause("reclaim.give_back_due");
-		/* GONE.w: the last flag out gives the memory back. Pairs: GONE.r in window.c. */
-		uint64_t shared = atomic_fetch_or_explicit(&header->shared, CGC__GONE, memory_order_acq_rel);
+		/* SUSPECT.r: nobody sets it any more. Pairs: SUSPECT.w in window.c. */
+		uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
+		if ((shared & CGC__SUSPECT) != 0)
+			/* GONE.w: the last flag out gives the memory back. Pairs: GONE.r in window.c. */
+			shared = atomic_fetch_or_explicit(&header->shared, CGC__GONE, memory_order_acq_rel);
 		cgc__pause("reclaim.gone");
 		if ((shared & CGC__SUSPECT) == 0)
 			cgc__slab_give(self, cgc__header_of(object));

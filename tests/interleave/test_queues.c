@@ -12,17 +12,47 @@ static void make_in_root(int i)
 	put_root(i);
 }
 
+/* A: has read a count of two. B: one, and borrows it still. A: zero, and has only now to say that it is queued. */
+static void zero_that_is_not_queued_yet(void)
+{
+	make_in_root(0);
+	act(ROLE_B, borrow_root, 0);
+	act(ROLE_B, retain_borrowed, 0);
+	hold_at(ROLE_A, "count.down_read", 1);
+	ask(ROLE_A, clear_root, 0);
+	wait_held(ROLE_A);
+	act(ROLE_B, release_handle, 0);
+	go_to(ROLE_A, "count.queue_due");
+}
+
+/* A: has read a count of one, so its reference looks like the last. B, who has borrowed it, counts it up. A must not
+ * queue it. */
+static void what_looked_like_the_last_reference_is_not_queued(UNUSED void **state)
+{
+	make_in_root(0);
+	act(ROLE_B, borrow_root, 0);
+	hold_at(ROLE_A, "count.down_read", 1);
+	ask(ROLE_A, clear_root, 0);
+	wait_held(ROLE_A);
+	act(ROLE_B, retain_borrowed, 0);
+	act(ROLE_B, leave, 0);
+	let_go(ROLE_A);
+	done(ROLE_A);
+	assert_int_equal(stats_now().objects_waiting, 0);
+	act(ROLE_C, collect, 2);
+	assert_int_equal(count_of(&destroyed), 0);
+	assert_intact(handle[0], 0);
+	act(ROLE_B, release_handle, 0);
+	assert_ended_by_count(1, 0);
+}
+
 /* A story of the past. A: lowers the count to zero, and is about to queue. B, who has borrowed it, counts it
  * up. A: set QUEUED on the word as it was by then, a count of one, and queued that. Nothing moved for a grace
  * period, so the entry's word was still the object's, and "the same word" was taken for "dead": under B's
  * handle. */
 static void no_entry_is_made_of_a_word_above_zero(UNUSED void **state)
 {
-	make_in_root(0);
-	act(ROLE_B, borrow_root, 0);
-	hold_at(ROLE_A, "count.queue_due", 1);
-	ask(ROLE_A, clear_root, 0);
-	wait_held(ROLE_A);
+	zero_that_is_not_queued_yet();
 	act(ROLE_B, retain_borrowed, 0);
 	act(ROLE_B, leave, 0);
 	let_go(ROLE_A);
@@ -37,11 +67,7 @@ static void no_entry_is_made_of_a_word_above_zero(UNUSED void **state)
 /* A: zero, about to queue. B: counts up and down, sees zero too, and queues. One entry, one death. */
 static void two_who_see_zero_make_one_entry(UNUSED void **state)
 {
-	make_in_root(0);
-	act(ROLE_B, borrow_root, 0);
-	hold_at(ROLE_A, "count.queue_due", 1);
-	ask(ROLE_A, clear_root, 0);
-	wait_held(ROLE_A);
+	zero_that_is_not_queued_yet();
 	act(ROLE_B, retain_borrowed, 0);
 	act(ROLE_B, release_handle, 0);
 	assert_int_equal(stats_now().objects_waiting, 1);
@@ -331,6 +357,7 @@ static void a_type_has_no_number_before_it_is_entered(UNUSED void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		SCENE(what_looked_like_the_last_reference_is_not_queued),
 		SCENE(no_entry_is_made_of_a_word_above_zero),
 		SCENE(two_who_see_zero_make_one_entry),
 		SCENE(a_borrow_counted_up_from_zero_lives),

@@ -18,11 +18,14 @@
  * HOLDS: -DOPS=1 -DGRACES=3 : two parents die, two consumers discount their child
  * HOLDS: -DOPS=1 -DGRACES=2 -DOVERFLOW : entries that found no memory
  * HOLDS: -DOPS=2 -DOPS1=1 -DGRACES=4 -DONE_PARENT -DCHILD_ROOT : the stamp: a child unlinked elsewhere, and borrowed
+ * HOLDS: -DOPS=1 -DGRACES=3 -DWINDOW -DONE_PARENT -DCHILD_ROOT : memory, and a window that takes suspects that die
  * DEEP: -DOPS=2 -DGRACES=3 : two parents, two operations each
  * BREAKS: -DOPS=1 -DGRACES=3 -DSPLIT_DROP : a child of two dead parents is flagged after its discount, in freed memory
  * BREAKS: -DOPS=2 -DOPS1=1 -DGRACES=4 -DONE_PARENT -DCHILD_ROOT -DSTAMP_IGNORED : a child dies with its parent although it was unlinked lately
  * BREAKS: -DOPS=2 -DOPS1=1 -DGRACES=4 -DONE_PARENT -DCHILD_ROOT -DSTAMP_FIRST : the stamp is read before the word
  * BREAKS: -DOPS=2 -DOPS1=1 -DGRACES=4 -DONE_PARENT -DCHILD_ROOT -DNO_ZERO_GRACE : no grace period before zero is dead
+ * BREAKS: -DOPS=1 -DGRACES=3 -DWINDOW -DONE_PARENT -DCHILD_ROOT -DFREE_SUSPECT : memory goes back although its name is in a suspect queue
+ * BREAKS: -DOPS=1 -DGRACES=3 -DWINDOW -DONE_PARENT -DCHILD_ROOT -DNO_MEMORY_KEPT : memory goes back although a window is open
  * BREAKS: -DOPS=3 -DGRACES=3 -DNOT_COMPARED : an entry is settled although its word has changed
  * BREAKS: -DOPS=2 -DGRACES=3 -DOVERFLOW -DCOUNT_IGNORED : an entry is settled although its word had a count
  */
@@ -105,10 +108,15 @@ proctype mutator(byte t; byte n) {
 		:: y != NIL ->
 			atomic { s = started };
 			atomic { touch(y); stamp[y] = s; s = 0 };
-			atomic { touch(y); assert(count[y] > 0); count[y]--; written[y] = written[y] | 7; c = (count[y] == 0) };
-			atomic { touch(y);
+			atomic { touch(y); assert(count[y] > 0); count[y]--; written[y] = written[y] | 7; c = (count[y] == 0);
+				if /* one exchange, if the count was seen to be one */
+				:: c && !(flags[y] & (QUEUED | DEAD)) -> flags[y] = flags[y] | QUEUED; push(t, y); c = 2
+				:: true -> skip
+				fi };
+			atomic { if :: c < 2 -> touch(y) :: else fi;
 				if
-				:: c && count[y] == 0 && !(flags[y] & (QUEUED | DEAD)) -> flags[y] = flags[y] | QUEUED; written[y] = written[y] | 3; push(t, y)
+				:: c == 2 -> skip
+				:: c == 1 && count[y] == 0 && !(flags[y] & (QUEUED | DEAD)) -> flags[y] = flags[y] | QUEUED; written[y] = written[y] | 3; push(t, y)
 				:: !c -> add_suspect(y)
 				:: else
 				fi; c = 0 }
@@ -138,13 +146,20 @@ inline give_back(q, o) {
 	atomic {
 		if
 		:: is_open -> push(q, o)
-		:: else -> touch(o); flags[o] = flags[o] | GONE; written[o] = written[o] | 7;
+		:: else -> touch(o); is_suspect = ((flags[o] & SUSPECT) != 0)
+		fi };
+	atomic {
+		if
+		:: is_open -> skip
 #ifdef FREE_SUSPECT
-			free(o)
+		:: !is_open -> free(o)
 #else
+		:: !is_open && !is_suspect -> assert(!(flags[o] & SUSPECT)); free(o)
+		:: !is_open && is_suspect -> touch(o); flags[o] = flags[o] | GONE; written[o] = written[o] | 7;
 			if :: flags[o] & SUSPECT -> skip :: else -> free(o) fi
 #endif
 		fi;
+		is_suspect = 0;
 		is_open = 0; leave(2 + q) }
 }
 /* drop_published_child() */
@@ -228,7 +243,7 @@ inline settle(q, o) {
 proctype settler(byte q) {
 	byte o, y = NIL;
 	short epoch, s;
-	bool old, is_open, dead_child;
+	bool old, is_open, is_suspect, dead_child;
 end:	do
 	:: atomic { WAITS(0, q, 1) || WAITS(1, q, 1) || WAITS(2, q, 1) ->
 			for (o : 0 .. 2) { if :: WAITS(o, q, 1) -> entry[o] = 2 :: else fi }
