@@ -64,6 +64,7 @@ enum cgc__kind {
 #define CGC__CONDEMNED_ONCE 8 /* was garbage, and alive again for finalizers */
 #define CGC__PLAIN 16         /* its type has neither finalizer nor destroy, and its map is whole */
 #define CGC__ELDER 64         /* private and of generation 1 */
+/* 32 and 128: CGC__FILLED and CGC__LINKED, cgc/fast.h */
 
 /* shared: flags. While an object is private the word is scratch: publish.c and young.c. */
 #define CGC__MERGED UINT64_C(1)    /* local is 0 for ever: shared is the count */

@@ -51,6 +51,19 @@ static bool is_private(struct cgc__context *self, const void *value)
 	return cgc__count_bias(cgc__header_of(value)) == self->private_bias;
 }
 
+/* Puts a value into a field of a private object; returns what was there. */
+static void *set_private(struct cgc__context *self, void *object, _Atomic(void *) *slot, void *value,
+                         bool consumed)
+{
+	if (cgc__is_object(value) && is_private(self, value))
+		cgc__link(object, value, consumed);
+	/* No order needed: private. */
+	void *old = atomic_load_explicit(slot, memory_order_relaxed);
+	/* No order needed: private. */
+	atomic_store_explicit(slot, value, memory_order_relaxed);
+	return old;
+}
+
 static void *swap(_Atomic(void *) *slot, void *value)
 {
 	/* PUBLISH.w: the new object and all it reaches before its address. Acquire: the old one's contents, for
@@ -89,10 +102,8 @@ void cgc__store_slow(void *object, _Atomic(void *) *slot, void *value)
 	if (cgc__is_object(value))
 		check_value(self, value, "cgc_store");
 	if (container_is_mine(self, object, "cgc_store")) {
-		cgc__retain(value);
-		/* Debug mode. No order needed: private. */
-		void *old = atomic_exchange_explicit(slot, value, memory_order_relaxed);
-		cgc__release(old);
+		/* Debug mode. */
+		cgc__release(set_private(self, object, slot, cgc__retain(value), false));
 		return;
 	}
 	bool counted = cgc__is_object(value) && is_private(self, value);
@@ -167,9 +178,8 @@ void cgc__store_consume_slow(void *object, _Atomic(void *) *slot, void *value)
 	if (cgc__is_object(value))
 		check_value(self, value, "cgc_store_consume");
 	if (container_is_mine(self, object, "cgc_store_consume")) {
-		/* Debug mode. No order needed: private. */
-		void *old = atomic_exchange_explicit(slot, value, memory_order_relaxed);
-		cgc__release(old);
+		/* Debug mode. */
+		cgc__release(set_private(self, object, slot, value, true));
 		return;
 	}
 	void *old = put(self, slot, value);
@@ -184,13 +194,8 @@ void *cgc__exchange(void *object, _Atomic(void *) *slot, void *value)
 	struct cgc__context *self = cgc__thread_self();
 	if (cgc__is_object(value))
 		check_value(self, value, "cgc_exchange");
-	if (container_is_mine(self, object, "cgc_exchange")) {
-		/* No order needed: private. */
-		void *old = atomic_load_explicit(slot, memory_order_relaxed);
-		/* No order needed: private. */
-		atomic_store_explicit(slot, value, memory_order_relaxed);
-		return old;
-	}
+	if (container_is_mine(self, object, "cgc_exchange"))
+		return set_private(self, object, slot, value, true);
 	void *old = put(self, slot, value);
 	cgc__pause_fast("slot.exchange_swapped");
 	if (cgc__is_object(old) && CGC__KIND(cgc__count_bias(cgc__header_of(old))) != CGC__IMMORTAL) {
@@ -205,15 +210,13 @@ void *cgc__exchange(void *object, _Atomic(void *) *slot, void *value)
 	return old;
 }
 
-static bool compare_exchange_private(_Atomic(void *) *slot, void *expected, void *desired)
+static bool compare_exchange_private(struct cgc__context *self, void *object, _Atomic(void *) *slot,
+                                     void *expected, void *desired)
 {
 	/* No order needed: private. */
 	if (atomic_load_explicit(slot, memory_order_relaxed) != expected)
 		return false;
-	cgc__retain(desired);
-	/* No order needed: private. */
-	atomic_store_explicit(slot, desired, memory_order_relaxed);
-	cgc__release(expected);
+	cgc__release(set_private(self, object, slot, cgc__retain(desired), false));
 	return true;
 }
 
@@ -223,7 +226,7 @@ bool cgc__compare_exchange(void *object, _Atomic(void *) *slot, void *expected, 
 	if (cgc__is_object(desired))
 		check_value(self, desired, "cgc_compare_exchange");
 	if (container_is_mine(self, object, "cgc_compare_exchange"))
-		return compare_exchange_private(slot, expected, desired);
+		return compare_exchange_private(self, object, slot, expected, desired);
 	if (cgc__is_object(desired) && is_private(self, desired))
 		cgc__publish_graph(self, desired, 0, 0);
 	bool counts =

@@ -81,6 +81,13 @@ static void check_reference(struct cgc__verify *verify, struct cgc__header *head
 		                      "reference %zu is %p, private to another context, which alone counts in "
 		                      "local (I2)",
 		                      slot, value);
+	else if (to == CGC__PRIVATE && ((cgc__verify_flags(header) & CGC__FILLED) == 0 ||
+	                                (cgc__verify_flags(target) & CGC__LINKED) == 0))
+		cgc__verify_object_is(
+			verify, object,
+			"reference %zu is %p, and one is not FILLED or the other not LINKED: a ring of "
+			"them may be closed unseen",
+			slot, value);
 	if ((cgc__verify_flags(header) & CGC__DESTROYED) != 0)
 		cgc__verify_object_is(verify, object,
 		                      "destroyed, and reference %zu is %p: its references go with it", slot,
@@ -130,8 +137,6 @@ static void check_type(struct cgc__verify *verify, const struct cgc__verify_slab
 		                      header->trailing, bytes_of(header, type), entry->cell_bytes);
 	if ((flags & CGC__FINALIZED) != 0 && type->finalize == NULL)
 		cgc__verify_object_is(verify, object, "FINALIZED, and its type has no finalizer");
-	if ((flags & 128) != 0)
-		cgc__verify_object_is(verify, object, "flags %#x: there is no such flag", flags);
 }
 
 static void check_private(struct cgc__verify *verify, const struct cgc__verify_slab *entry,

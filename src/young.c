@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * The local collection of generations 0 and 1: trial deletion over the calling thread's private objects. No
- * atomic read-modify-write, no other thread notices.
+ * The local collection of generations 0 and 1: trial deletion over what suspects among the calling thread's private
+ * objects reach. No atomic read-modify-write, no other thread notices.
+ *
+ * A ring is garbage only after a member has lost a reference that was not its last, or was closed with the last
+ * handle; both show in the member's own words for as long as it is private: is_suspect(). What no suspect reaches
+ * lives.
  *
  * References from within the set are subtracted from copies of the counts; what keeps a count is held from
  * outside (a handle of the program's, an older object) and lives, with all it reaches; the rest is dead. So C
  * variables need no registration: they are counts that no field explains. Survivors of 0 move to 1, survivors
  * of 1 are published.
  * Against readers of what it publishes: tests/model/publish.pml; against cells freed by others: tests/model/slab.pml.
- * Trial deletion: Christopher 1984, as CPython does it; Bacon, Rajan, ECOOP 2001.
+ * Trial deletion: Christopher 1984, as CPython does it. From suspects: Bacon, Rajan, ECOOP 2001.
  */
 #include <errno.h>
 
@@ -24,9 +28,10 @@
 #define FINALIZER_ROUNDS 4
 
 struct set {
-	void **objects; /* the set; then the dead in front */
-	void **stack;   /* live objects whose references are still to be followed */
+	void **objects; /* all of these generations; then the dead in front */
+	void **stack;   /* those whose references are still to be followed */
 	size_t count, capacity, stack_count;
+	size_t suspects;
 	bool failed;
 };
 
@@ -56,6 +61,15 @@ static bool grow(struct cgc__context *self, struct set *set)
 	return true;
 }
 
+/* Every retain and release of a private object moves its version by one: released at least once, and alive.
+ * cgc__link() makes it look so where a ring may have been closed with the last handle. */
+static bool is_suspect(const void *object)
+{
+	/* No order needed: private. */
+	uint64_t local = atomic_load_explicit(&cgc__header_of(object)->local, memory_order_relaxed);
+	return (uint32_t)(local >> 32) != cgc__local_count(local) - 1;
+}
+
 /* Adds a slab's tracked private objects of one generation. */
 static void gather(struct cgc__context *self, struct set *set, struct cgc__slab *slab, uint8_t generation)
 {
@@ -71,9 +85,7 @@ static void gather(struct cgc__context *self, struct set *set, struct cgc__slab 
 			return;
 		}
 		void *object = cgc__object_of(header);
-		/* No order needed: private. */
-		uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
-		set_scratch(object, cgc__local_count(local) * COPIED_ONE | IN_SET);
+		set->suspects += is_suspect(object);
 		set->objects[set->count++] = object;
 	}
 }
@@ -93,17 +105,51 @@ static bool is_in_set(struct cgc__context *self, void *value)
 	       scratch(value) != 0;
 }
 
-static void subtract_internal(struct cgc__context *self, struct set *set)
+/* Into the set that is tried. */
+static void add(struct set *set, void *object)
 {
-	for (size_t i = 0; i < set->count; i++) {
-		struct cgc__slots slots = cgc__slots_of(set->objects[i]);
+	/* No order needed: private. */
+	uint64_t local = atomic_load_explicit(&cgc__header_of(object)->local, memory_order_relaxed);
+	set_scratch(object, cgc__local_count(local) * COPIED_ONE | IN_SET);
+	set->stack[set->stack_count++] = object;
+}
+
+/* Of the generations that are collected? */
+static bool is_candidate(struct cgc__context *self, const void *value, int generation)
+{
+	const struct cgc__header *header = cgc__header_of(value);
+	/* No order needed: private, if the bias says so. */
+	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
+	return cgc__count_bias(header) == self->private_bias && (flags & CGC__UNTRACKED) == 0 &&
+	       (generation == 1 || (flags & CGC__ELDER) == 0);
+}
+
+/* What is on the stack is followed; references from within the set are subtracted. */
+static void follow(struct cgc__context *self, struct set *set, int generation)
+{
+	while (set->stack_count > 0) {
+		struct cgc__slots slots = cgc__slots_of(set->stack[--set->stack_count]);
 		for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL;) {
 			/* No order needed: private. */
 			void *value = atomic_load_explicit(slot, memory_order_relaxed);
-			if (is_in_set(self, value))
-				set_scratch(value, scratch(value) - COPIED_ONE);
+			if (!cgc__is_object(value) || !is_candidate(self, value, generation))
+				continue;
+			if (scratch(value) == 0)
+				add(set, value);
+			set_scratch(value, scratch(value) - COPIED_ONE);
 		}
 	}
+}
+
+/* Suspects and what they reach, all at once for each, so that a ring's members are followed together. */
+static void try_suspects(struct cgc__context *self, struct set *set, int generation)
+{
+	set->stack = set->objects + set->capacity;
+	for (size_t i = 0; i < set->count; i++)
+		if (is_suspect(set->objects[i]) && scratch(set->objects[i]) == 0) {
+			add(set, set->objects[i]);
+			follow(self, set, generation);
+		}
 }
 
 static void mark_live(struct set *set, void *object)
@@ -114,7 +160,6 @@ static void mark_live(struct set *set, void *object)
 
 static void propagate(struct cgc__context *self, struct set *set)
 {
-	set->stack = set->objects + set->capacity;
 	for (size_t i = 0; i < set->count; i++) {
 		if ((scratch(set->objects[i]) & LIVE) == 0 && scratch(set->objects[i]) >= COPIED_ONE)
 			mark_live(set, set->objects[i]);
@@ -136,14 +181,21 @@ static size_t partition(struct set *set)
 	size_t dead = 0;
 	for (size_t i = 0; i < set->count; i++) {
 		void *object = set->objects[i];
-		bool is_live = (scratch(object) & LIVE) != 0;
+		bool is_dead = (scratch(object) & (IN_SET | LIVE)) == IN_SET;
 		set_scratch(object, 0);
-		if (!is_live) {
+		if (is_dead) {
 			set->objects[i] = set->objects[dead];
 			set->objects[dead++] = object;
 		}
 	}
 	return dead;
+}
+
+static size_t find_dead(struct cgc__context *self, struct set *set, int generation)
+{
+	try_suspects(self, set, generation);
+	propagate(self, set);
+	return partition(set);
 }
 
 /* Survivors of 0 go to 1, those of 1 are published. Empties the list of touched slabs: those that are allocated
@@ -284,15 +336,11 @@ long cgc__young_collect(struct cgc__context *self, int generation)
 		gather_all(self, &set, generation);
 		if (set.failed) {
 			/* Out of memory: nothing is collected now, nothing is lost. */
-			for (size_t i = 0; i < set.count; i++)
-				set_scratch(set.objects[i], 0);
 			self->collecting = false;
 			return -ENOMEM;
 		}
 		cgc__pause("young.gathered");
-		subtract_internal(self, &set);
-		propagate(self, &set);
-		dead = partition(&set);
+		dead = set.suspects > 0 ? find_dead(self, &set, generation) : 0;
 		if (candidates == 0)
 			candidates = set.count;
 		gave_up = round == FINALIZER_ROUNDS;

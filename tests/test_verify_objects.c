@@ -30,7 +30,6 @@ static void the_type_of_an_object_is_checked(UNUSED void **state)
 	WRONG(plain_type.cgc__info, WORD(plain_type.cgc__info) ^ 0x100, "of type plain: type number");
 	WRONG(header->flags, flags ^ CGC__PLAIN, "these never change");
 	WRONG(header->flags, flags | CGC__FINALIZED, "FINALIZED, and its type has no finalizer");
-	WRONG(header->flags, flags | 128, "there is no such flag");
 	WRONG(header->trailing, 1, "trailing array of 1");
 	cgc_release(node);
 	struct array *array = cgc_new_n(&array_type, 2);
@@ -67,6 +66,15 @@ static void a_private_count_is_not_below_the_references(UNUSED void **state)
 	cgc_store(node, &node->slot[0], twice);
 	cgc_store_consume(node, &node->slot[2], twice);
 	WRONG(header_of(twice)->local, 1, "private, count 1, 2 references");
+	cgc_release(node);
+}
+
+static void a_private_reference_is_noted_at_both_ends(UNUSED void **state)
+{
+	struct node *node = make_of(&plain_type, 1), *held = make_of(&plain_type, 2);
+	cgc_store_consume(node, &node->slot[0], held);
+	WRONG(header_of(held)->flags, WORD(header_of(held)->flags) ^ CGC__LINKED, "or the other not LINKED");
+	WRONG(header_of(node)->flags, WORD(header_of(node)->flags) ^ CGC__FILLED, "one is not FILLED");
 	cgc_release(node);
 }
 
@@ -288,6 +296,7 @@ int main(void)
 		TEST_HELD(the_type_of_an_object_is_checked),
 		TEST_HELD(the_kind_of_a_private_object_is_checked),
 		TEST_HELD(a_private_count_is_not_below_the_references),
+		TEST_HELD(a_private_reference_is_noted_at_both_ends),
 		TEST_HELD(a_reference_leads_to_an_object_that_may_be_referred_to),
 		TEST_HELD(who_counts_a_published_object_is_checked),
 		TEST_HELD(a_published_count_is_not_below_the_references),

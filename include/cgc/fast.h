@@ -36,6 +36,14 @@ struct cgc__header {
 #define CGC__LOCAL_RETAIN ((UINT64_C(1) << 32) + 1)
 #define CGC__LOCAL_RELEASE ((UINT64_C(1) << 32) - 1)
 
+/* As if retained and released: of a private object, this difference of count and version says that it may be all
+ * that is left of a ring (src/young.c). */
+#define CGC__LOCAL_SUSPECT (UINT64_C(2) << 32)
+
+/* flags, of a private object: some field of it has held a private one; it has been in a field of one. */
+#define CGC__FILLED 32
+#define CGC__LINKED 128
+
 /* The bias of objects that nobody counts. */
 #define CGC__BIAS_IMMORTAL 4
 
@@ -129,24 +137,54 @@ static inline void *cgc__borrow(_Atomic(void *) *slot)
 	return atomic_load_explicit(slot, memory_order_acquire);
 }
 
+/* A private object gets a private one into a field. A ring can be closed by that only if the value has fields that
+ * were set and the container is in a field itself; and be garbage with that only if no handle is left: `consumed`. */
+static inline void cgc__link(void *object, void *value, bool consumed)
+{
+	struct cgc__header *container = cgc__header_of(object), *header = cgc__header_of(value);
+	/* No order needed, here and below: private. */
+	uint8_t flags = atomic_load_explicit(&container->flags, memory_order_relaxed);
+	/* No order needed: as above. */
+	atomic_store_explicit(&container->flags, flags | CGC__FILLED, memory_order_relaxed);
+	/* No order needed: as above; it may be the container. */
+	flags = atomic_load_explicit(&header->flags, memory_order_relaxed) | CGC__LINKED;
+	/* No order needed: as above. */
+	atomic_store_explicit(&header->flags, flags, memory_order_relaxed);
+	if (!consumed || (flags & CGC__FILLED) == 0)
+		return;
+	/* No order needed: as above. */
+	if ((atomic_load_explicit(&container->flags, memory_order_relaxed) & CGC__LINKED) == 0)
+		return;
+	/* No order needed: as above. */
+	uint64_t local = atomic_load_explicit(&container->local, memory_order_relaxed);
+	/* No order needed: as above. */
+	atomic_store_explicit(&container->local, local + CGC__LOCAL_SUSPECT, memory_order_relaxed);
+}
+
+static inline void cgc__set(void *object, _Atomic(void *) *slot, void *value, bool consumed)
+{
+	if (cgc__is_object(value) && cgc__is_mine(value))
+		cgc__link(object, value, consumed);
+	/* No order needed: a private object's fields are this thread's own. */
+	void *old = atomic_load_explicit(slot, memory_order_relaxed);
+	/* No order needed: publication comes later and orders it (PUBLISH.w). */
+	atomic_store_explicit(slot, value, memory_order_relaxed);
+	if (cgc__is_object(old))
+		cgc__release(old);
+}
+
 static inline void cgc__store_consume(void *object, _Atomic(void *) *slot, void *value)
 {
-	if (object != NULL && cgc__is_mine(object)) {
-		/* No order needed: a private object's fields are this thread's own. */
-		void *old = atomic_load_explicit(slot, memory_order_relaxed);
-		/* No order needed: publication comes later and orders it (PUBLISH.w). */
-		atomic_store_explicit(slot, value, memory_order_relaxed);
-		if (cgc__is_object(old))
-			cgc__release(old);
-	} else {
+	if (object != NULL && cgc__is_mine(object))
+		cgc__set(object, slot, value, true);
+	else
 		cgc__store_consume_slow(object, slot, value);
-	}
 }
 
 static inline void cgc__store(void *object, _Atomic(void *) *slot, void *value)
 {
 	if (object != NULL && cgc__is_mine(object))
-		cgc__store_consume(object, slot, cgc__retain(value));
+		cgc__set(object, slot, cgc__retain(value), false);
 	else
 		cgc__store_slow(object, slot, value);
 }
