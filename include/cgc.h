@@ -150,7 +150,8 @@ CGC_API void *cgc_try_new(struct cgc_type *type);
 CGC_API void *cgc_new_n(struct cgc_type *type, size_t count);
 CGC_API void *cgc_try_new_n(struct cgc_type *type, size_t count);
 
-/* The `count` an object was made with; 0 for types without a trailing array. */
+/* The `count` an object was made with; 0 for types without a trailing array. Reads the end of the object's memory:
+ * a program that wants it often keeps it. */
 CGC_API size_t cgc_trailing_count(const void *object);
 
 /* Called with the bytes that could not be had; returns true to try again, after giving something

@@ -32,10 +32,9 @@ static void collect_if_due(struct cgc__context *self)
 }
 
 /* Everything but the contents. */
-static inline void *dress(struct cgc__context *self, struct cgc__header *header, uint64_t info, size_t trailing)
+static inline void *dress(struct cgc__context *self, struct cgc__header *header, uint64_t info)
 {
 	header->type = CGC__INFO_ID(info);
-	header->trailing = (uint32_t)trailing;
 	/* No order needed, here and below: private, and published later by PUBLISH.w. */
 	atomic_store_explicit(&header->flags, CGC__INFO_FLAGS(info), memory_order_relaxed);
 	/* No order needed: private. */
@@ -60,6 +59,18 @@ static void choose_path(struct cgc__context *self)
 	}
 }
 
+/* Of a cell: the header, the contents, and the length of the array if the type has one. */
+static inline size_t bytes_for(const struct cgc_type *type, size_t trailing)
+{
+	size_t bytes = type->size;
+	if ((type->flags & (CGC_TRAILING | CGC_TRAILING_BYTES)) != 0) {
+		size_t each = (type->flags & CGC_TRAILING) != 0 ? sizeof(void *) : 1;
+		size_t end = type->trailing.offset + trailing * each;
+		bytes = (end > bytes ? end : bytes) + sizeof(uint64_t);
+	}
+	return cgc__slab_cell_for(sizeof(struct cgc__header) + bytes);
+}
+
 /* Any size; NULL if memory is out. */
 static void *try_new(struct cgc_type *type, size_t trailing, const char *function, const void *caller)
 {
@@ -70,17 +81,13 @@ static void *try_new(struct cgc_type *type, size_t trailing, const char *functio
 		return NULL;
 	choose_path(self);
 	uint64_t info = cgc__type_info(type, function);
-	size_t bytes = sizeof(struct cgc__header) + type->size;
-	if (trailing > 0) {
-		if ((type->flags & (CGC_TRAILING | CGC_TRAILING_BYTES)) == 0)
-			cgc__report_misuse(function, NULL,
-			                   "the type has no trailing array: its objects end with the struct");
-		if (trailing > UINT32_MAX)
-			return NULL;
-		size_t each = (type->flags & CGC_TRAILING) != 0 ? sizeof(void *) : 1;
-		size_t needed = sizeof(struct cgc__header) + type->trailing.offset + trailing * each;
-		bytes = needed > bytes ? needed : bytes;
-	}
+	bool has_array = (type->flags & (CGC_TRAILING | CGC_TRAILING_BYTES)) != 0;
+	if (trailing > 0 && !has_array)
+		cgc__report_misuse(function, NULL,
+		                   "the type has no trailing array: its objects end with the struct");
+	if (trailing > UINT32_MAX)
+		return NULL;
+	size_t bytes = bytes_for(type, trailing);
 	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0)
 		collect_if_due(self);
 	struct cgc__header *header = cgc__slab_take(self, bytes);
@@ -91,7 +98,9 @@ static void *try_new(struct cgc_type *type, size_t trailing, const char *functio
 	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0)
 		cgc__slab_hold(self, cgc__slab_of(header), CGC__HOLD_TOUCHED);
 	memset(header + 1, 0, bytes - sizeof(*header));
-	return dress(self, header, info, trailing);
+	if (has_array)
+		*cgc__slab_trailing(header) = (uint32_t)trailing;
+	return dress(self, header, info);
 }
 
 static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *function, const void *caller)
@@ -101,16 +110,17 @@ static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *
 		void *object = try_new(type, trailing, function, caller);
 		if (__builtin_expect(object != NULL, 1))
 			return object;
-		size_t each = (type->flags & CGC_TRAILING) != 0 ? sizeof(void *) : 1;
-		if (!cgc__report_out_of_memory(sizeof(struct cgc__header) + type->size + trailing * each))
+		if (!cgc__report_out_of_memory(bytes_for(type, trailing)))
 			cgc__report_fatal(function, "out of memory", 0);
 	}
 }
 
-/* Contents of a cell that has room for `bytes`, a multiple of 16 up to 128: a few stores, no loop, no call. */
+/* Contents of a cell, 8 bytes or 16 to 128: a few stores, no loop, no call. */
 static inline void clear(char *contents, size_t bytes)
 {
-	if (bytes <= 32) {
+	if (bytes == 8) {
+		memset(contents, 0, 8);
+	} else if (bytes <= 32) {
 		memset(contents, 0, 16);
 		memset(contents + bytes - 16, 0, 16);
 	} else if (bytes <= 64) {
@@ -124,10 +134,10 @@ static inline void clear(char *contents, size_t bytes)
 
 /* Apart, or the fast path would save registers for the call. */
 static __attribute__((noinline)) void *clear_and_dress(struct cgc__context *self, struct cgc__header *header,
-                                                       uint64_t info, size_t payload, size_t trailing)
+                                                       uint64_t info, size_t payload)
 {
 	memset(header + 1, 0, payload);
-	return dress(self, header, info, trailing);
+	return dress(self, header, info);
 }
 
 /* A slab with a free cell, which the next local collection looks at if the object is one for it; NULL if there is
@@ -161,9 +171,9 @@ ENTRY void *cgc_new(struct cgc_type *type)
 		return new_or_handler(type, 0, "cgc_new", CALLER);
 	struct cgc__header *header = cgc__slab_pop(self, slab);
 	if (CGC__INFO_PAYLOAD(info) > 128)
-		return clear_and_dress(self, header, info, CGC__INFO_PAYLOAD(info), 0);
+		return clear_and_dress(self, header, info, CGC__INFO_PAYLOAD(info));
 	clear((char *)(header + 1), CGC__INFO_PAYLOAD(info));
-	return dress(self, header, info, 0);
+	return dress(self, header, info);
 }
 
 /* The same, and the array is short. */
@@ -177,19 +187,20 @@ ENTRY void *cgc_new_n(struct cgc_type *type, size_t count)
 	unsigned flags = info != 0 ? type->flags & (CGC_TRAILING | CGC_TRAILING_BYTES) : 0;
 	if (__builtin_expect(flags == 0 || count > SHORT_ARRAY, 0))
 		return new_or_handler(type, count, "cgc_new_n", CALLER);
-	size_t bytes = type->trailing.offset + ((flags & CGC_TRAILING) != 0 ? count * sizeof(void *) : count);
-	size_t payload = ((bytes > type->size ? bytes : type->size) + 15) & ~(size_t)15;
-	if (__builtin_expect(payload - 1 >= CGC__CELL_LARGEST - sizeof(struct cgc__header), 0))
+	size_t cell = bytes_for(type, count);
+	if (__builtin_expect(cell > CGC__CELL_LARGEST, 0))
 		return new_or_handler(type, count, "cgc_new_n", CALLER);
-	struct cgc__slab *slab =
-		ready_slab(self, cgc__slab_class_of(sizeof(struct cgc__header) + payload), info);
+	struct cgc__slab *slab = ready_slab(self, cgc__slab_class_of(cell), info);
 	if (__builtin_expect(slab == NULL, 0))
 		return new_or_handler(type, count, "cgc_new_n", CALLER);
 	struct cgc__header *header = cgc__slab_pop(self, slab);
+	/* The slab's cells may be larger. */
+	*(uint32_t *)((char *)header + slab->cell_bytes - sizeof(uint64_t)) = (uint32_t)count;
+	size_t payload = cell - sizeof(struct cgc__header) - sizeof(uint64_t);
 	if (payload > 128)
-		return clear_and_dress(self, header, info, payload, count);
+		return clear_and_dress(self, header, info, payload);
 	clear((char *)(header + 1), payload);
-	return dress(self, header, info, count);
+	return dress(self, header, info);
 }
 
 ENTRY void *cgc_try_new(struct cgc_type *type)
@@ -204,7 +215,9 @@ ENTRY void *cgc_try_new_n(struct cgc_type *type, size_t count)
 
 size_t cgc_trailing_count(const void *object)
 {
-	return cgc__header_of(object)->trailing;
+	const struct cgc_type *type = cgc_type_of(object);
+	bool has_array = (type->flags & (CGC_TRAILING | CGC_TRAILING_BYTES)) != 0;
+	return has_array ? *cgc__slab_trailing(cgc__header_of(object)) : 0;
 }
 
 const struct cgc_type *cgc_type_of(const void *object)

@@ -112,11 +112,13 @@ void cgc__grace_wait(void);
 /* The stamp in header.unlinked. A reference that leaves a slot or a handle is stamped, in the section in
  * which it leaves, with the number of grace periods begun. Two threads may stamp one object in either order;
  * both are in sections, so the stamp left is at most one behind the latest. One for that, one for a grace period
- * that was under way at the stamp: two would do, and a third is to spare. */
+ * that was under way at the stamp: two would do, and a third is to spare. Of the number, the lowest 8 bits: a stamp is
+ * never newer than one more than the last grace period done, and one that is older than 127 of them may look young,
+ * which is another wait in a queue. */
 static inline void cgc__grace_stamp(struct cgc__header *header)
 {
 	/* No order needed: a section keeps it near enough. */
-	uint32_t started = (uint32_t)atomic_load_explicit(&cgc__grace_started, memory_order_relaxed);
+	uint8_t started = (uint8_t)atomic_load_explicit(&cgc__grace_started, memory_order_relaxed);
 	cgc__pause_fast("grace.stamp_read");
 	/* A line that several processors count in is worth a look: the store would fetch it once more. No order
 	 * needed: who sees the decrement that follows reads this stamp or a later one, whoever wrote it (read-read
@@ -131,10 +133,10 @@ static inline void cgc__grace_stamp(struct cgc__header *header)
 static inline bool cgc__grace_is_old(struct cgc__header *header)
 {
 	/* STAMP.r: the caller's acquire decrement made the stamp visible. Pairs: STAMP.w. */
-	uint32_t stamp = atomic_load_explicit(&header->unlinked, memory_order_relaxed);
+	uint8_t stamp = atomic_load_explicit(&header->unlinked, memory_order_relaxed);
 	/* GRACE.r: a grace period that is over must really be over for us. Pairs: GRACE.w, grace.c. */
-	uint32_t done = (uint32_t)atomic_load_explicit(&cgc__grace_done, memory_order_acquire);
-	return (int32_t)(done - stamp) >= 3;
+	uint8_t done = (uint8_t)atomic_load_explicit(&cgc__grace_done, memory_order_acquire);
+	return (int8_t)(done - stamp) >= 3;
 }
 
 #endif

@@ -102,7 +102,7 @@ static inline uint32_t cgc__local_count(uint64_t local)
 
 #define CGC__SLAB_BYTES ((size_t)65536)
 #define CGC__CELL_LARGEST ((size_t)8192)
-#define CGC__CLASS_COUNT 33
+#define CGC__CLASS_COUNT 34
 #define CGC__CLASS_LARGE CGC__CLASS_COUNT
 
 struct cgc__context;
@@ -397,6 +397,31 @@ static inline struct cgc__header *cgc__slab_header(const struct cgc__slab *slab,
 static inline void *cgc__object_of(struct cgc__header *header)
 {
 	return header + 1;
+}
+
+/* Headers are where the object behind is aligned like malloc's. */
+#define CGC__ALIGNMENT ((size_t)16)
+_Static_assert(sizeof(struct cgc__header) % CGC__ALIGNMENT == 8, "cells begin 8 bytes after a multiple of 16");
+
+/* Of the first cell, where so many bytes of slab and generations are in front. */
+static inline size_t cgc__slab_cells_offset(size_t cell_count)
+{
+	return ((sizeof(struct cgc__slab) + cell_count + 7) & ~(CGC__ALIGNMENT - 1)) + 8;
+}
+
+/* Bytes of a cell that holds so many, header included. */
+static inline size_t cgc__slab_cell_for(size_t bytes)
+{
+	return (bytes + CGC__ALIGNMENT - 1) & ~(CGC__ALIGNMENT - 1);
+}
+
+/* The length of a trailing array: the last bytes of the cell; only in objects of types that have one. [init] */
+static inline uint32_t *cgc__slab_trailing(const struct cgc__header *header)
+{
+	struct cgc__slab *slab = cgc__slab_of(header);
+	uintptr_t end =
+		slab->cell_bytes != 0 ? (uintptr_t)header + slab->cell_bytes : (uintptr_t)slab + slab->bytes;
+	return (uint32_t *)(end - sizeof(uint64_t));
 }
 
 /* queue.c */

@@ -82,9 +82,9 @@ static void publish(struct cgc__context *self, struct cgc__header *header, uint3
 	                      (internal + to_shared) * CGC__SHARED_ONE | (handles == 0 ? CGC__MERGED : 0),
 	                      memory_order_relaxed);
 	/* Nobody has unlinked it yet, so its stamp is an old one. No order needed: private. */
-	uint32_t started = (uint32_t)atomic_load_explicit(&cgc__grace_started, memory_order_relaxed);
+	uint8_t started = (uint8_t)atomic_load_explicit(&cgc__grace_started, memory_order_relaxed);
 	/* No order needed: private. */
-	atomic_store_explicit(&header->unlinked, started - 8, memory_order_relaxed);
+	atomic_store_explicit(&header->unlinked, (uint8_t)(started - 8), memory_order_relaxed);
 	/* No order needed: private. */
 	atomic_store_explicit(&header->bias, handles == 0 ? CGC__UNBIASED : self->biased_bias,
 	                      memory_order_relaxed);

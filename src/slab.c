@@ -42,7 +42,7 @@ static struct cgc__slab *new_slab(struct cgc__context *self, uint32_t size_class
 	size_t bytes, cell_count;
 	if (size_class == CGC__CLASS_LARGE) {
 		cell_count = 1;
-		bytes = sizeof(struct cgc__slab) + 16 + cell_bytes;
+		bytes = cgc__slab_cells_offset(1) + cgc__slab_cell_for(cell_bytes);
 	} else {
 		bytes = CGC__SLAB_BYTES;
 		cell_count = (bytes - sizeof(struct cgc__slab) - 16) / (cell_bytes + 1);
@@ -52,7 +52,7 @@ static struct cgc__slab *new_slab(struct cgc__context *self, uint32_t size_class
 	struct cgc__slab *slab = cgc__memory_get(bytes, CGC__SLAB_BYTES);
 	if (slab == NULL)
 		return NULL;
-	size_t cells_offset = (sizeof(struct cgc__slab) + cell_count + 15) & ~(size_t)15;
+	size_t cells_offset = cgc__slab_cells_offset(cell_count);
 	memset(slab, 0, cells_offset);
 	slab->context = self;
 	slab->bytes = bytes;

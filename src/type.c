@@ -88,7 +88,7 @@ _Atomic(void *) *cgc__slots_next_of_rest(struct cgc__slots *slots)
 	if ((type->flags & CGC_TRAILING) == 0)
 		return NULL;
 	size_t i = slots->next++ - type->field_count;
-	if (i >= cgc__header_of(slots->words)->trailing)
+	if (i >= *cgc__slab_trailing(cgc__header_of(slots->words)))
 		return NULL;
 	return (_Atomic(void *) *)((char *)slots->words + type->trailing.offset) + i;
 }
@@ -100,10 +100,10 @@ static uint64_t info_of(const struct cgc_type *type, uint64_t id)
 	bool is_untracked = (type->flags & CGC_ACYCLIC) != 0 || !has_references;
 	bool is_plain =
 		type->finalize == NULL && type->destroy == NULL && (map_of(type) & CGC__MAP_IS_PART) == 0;
-	bool is_small = type->size <= CGC__CELL_LARGEST - sizeof(struct cgc__header);
-	uint64_t payload = is_small ? (type->size + 15) / 16 * 16 : 0;
-	uint32_t size_class =
-		cgc__slab_class_of(sizeof(struct cgc__header) + (is_small ? payload : CGC__CELL_LARGEST));
+	size_t cell = cgc__slab_cell_for(sizeof(struct cgc__header) + type->size);
+	bool is_simple = cell <= CGC__CELL_LARGEST && (type->flags & (CGC_TRAILING | CGC_TRAILING_BYTES)) == 0;
+	uint64_t payload = is_simple ? (type->size + 7) / 8 * 8 : 0;
+	uint32_t size_class = cgc__slab_class_of(cell);
 	uint64_t flags = (is_untracked ? CGC__UNTRACKED : 0) | (is_plain ? CGC__PLAIN : 0);
 	return id | (uint64_t)size_class << 16 | flags << 24 | payload << 32;
 }

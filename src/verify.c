@@ -129,7 +129,7 @@ static void enter_slab(struct cgc__verify *verify, struct cgc__slab *slab)
 	entry->slab = slab;
 	entry->size_class = size_class;
 	entry->cell_count = (uint32_t)cells_of(size_class);
-	entry->cells_offset = (uint32_t)((sizeof(struct cgc__slab) + entry->cell_count + 15) & ~(size_t)15);
+	entry->cells_offset = (uint32_t)cgc__slab_cells_offset(entry->cell_count);
 	entry->bytes = is_large ? slab->bytes : CGC__SLAB_BYTES;
 	entry->cell_bytes = is_large ? slab->bytes - entry->cells_offset : cgc__slab_class_bytes[size_class];
 	entry->bumped = slab->bumped <= entry->cell_count ? slab->bumped : entry->cell_count;

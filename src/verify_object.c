@@ -28,13 +28,20 @@ static uint32_t bias_of(const struct cgc__header *header)
 	return atomic_load_explicit(&header->bias, memory_order_relaxed);
 }
 
-/* Bytes from the header to the end of the trailing array. */
+static bool has_array(const struct cgc_type *type)
+{
+	return (type->flags & (CGC_TRAILING | CGC_TRAILING_BYTES)) != 0;
+}
+
+/* Bytes from the header to the end of the trailing array and of its length. */
 static size_t bytes_of(const struct cgc__header *header, const struct cgc_type *type)
 {
-	size_t each = (type->flags & CGC_TRAILING) != 0 ? sizeof(void *) : 1;
-	size_t bytes = type->size, trailing = type->trailing.offset + header->trailing * each;
-	if (header->trailing > 0 && trailing > bytes)
-		bytes = trailing;
+	size_t bytes = type->size;
+	if (has_array(type)) {
+		size_t each = (type->flags & CGC_TRAILING) != 0 ? sizeof(void *) : 1;
+		size_t end = type->trailing.offset + *cgc__slab_trailing(header) * each;
+		bytes = (end > bytes ? end : bytes) + sizeof(uint64_t);
+	}
 	return sizeof(*header) + bytes;
 }
 
@@ -42,9 +49,7 @@ static size_t bytes_of(const struct cgc__header *header, const struct cgc_type *
 static bool has_slots(const struct cgc__verify_slab *entry, const struct cgc__header *header)
 {
 	const struct cgc_type *type = type_of(header);
-	return type != NULL &&
-	       (header->trailing == 0 || (type->flags & (CGC_TRAILING | CGC_TRAILING_BYTES)) != 0) &&
-	       bytes_of(header, type) <= entry->cell_bytes;
+	return type != NULL && bytes_of(header, type) <= entry->cell_bytes;
 }
 
 /* ---- references ---------------------------------------------------------------------------------------- */
@@ -132,9 +137,8 @@ static void check_type(struct cgc__verify *verify, const struct cgc__verify_slab
 		                      flags, CGC__INFO_FLAGS(info));
 	if (!has_slots(entry, header))
 		cgc__verify_object_is(verify, object,
-		                      "trailing array of %" PRIu32
-		                      ", %zu bytes in a cell of %zu: the type has one and it fits",
-		                      header->trailing, bytes_of(header, type), entry->cell_bytes);
+		                      "%zu bytes in a cell of %zu: with a trailing array it fits",
+		                      bytes_of(header, type), entry->cell_bytes);
 	if ((flags & CGC__FINALIZED) != 0 && type->finalize == NULL)
 		cgc__verify_object_is(verify, object, "FINALIZED, and its type has no finalizer");
 }
@@ -285,11 +289,6 @@ static void check_published(struct cgc__verify *verify, const struct cgc__verify
 	check_counts(verify, entry, header, cell);
 	check_entries(verify, header, cell);
 	check_end(verify, header, cell->references);
-	/* No order needed: the heap is quiet. */
-	uint32_t stamp = atomic_load_explicit(&header->unlinked, memory_order_relaxed);
-	if ((int32_t)((uint32_t)cgc__verify_word(&cgc__grace_started) - stamp) < 0)
-		cgc__verify_object_is(verify, object,
-		                      "its stamp is %u, of a grace period that has not begun: STAMP", stamp);
 }
 
 static void check_free(struct cgc__verify *verify, const struct cgc__verify_slab *entry, uint32_t cell,

@@ -30,10 +30,9 @@ static void the_type_of_an_object_is_checked(UNUSED void **state)
 	WRONG(plain_type.cgc__info, WORD(plain_type.cgc__info) ^ 0x100, "of type plain: type number");
 	WRONG(header->flags, flags ^ CGC__PLAIN, "these never change");
 	WRONG(header->flags, flags | CGC__FINALIZED, "FINALIZED, and its type has no finalizer");
-	WRONG(header->trailing, 1, "trailing array of 1");
 	cgc_release(node);
 	struct array *array = cgc_new_n(&array_type, 2);
-	WRONG(header_of(array)->trailing, 4, "trailing array of 4");
+	WRONG(*cgc__slab_trailing(header_of(array)), 40, "with a trailing array it fits");
 	cgc_release(array);
 }
 
@@ -136,7 +135,6 @@ static void who_counts_a_published_object_is_checked(UNUSED void **state)
 	shared = WORD(header->shared);
 	WRONG(header->local, 1, "MERGED, and the local count is 1");
 	WRONG(header->shared, shared - CGC__SHARED_ONE, "shared count 0, MERGED, and not QUEUED");
-	WRONG(header->unlinked, WORD(cgc__grace_started) + 1, "of a grace period that has not begun");
 	empty_root();
 }
 

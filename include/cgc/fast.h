@@ -11,10 +11,10 @@
 
 /* In front of every object.
  *
- *    0        2       3      4             8              12            16                24
- *    +--------+-------+------+-------------+--------------+-------------+-----------------+---------------+
- *    | type   | flags | -    | bias        | trailing     | unlinked    | local           | shared        |
- *    +--------+-------+------+-------------+--------------+-------------+-----------------+---------------+
+ *    0        2       3          4             8                 16
+ *    +--------+-------+----------+-------------+-----------------+---------------+
+ *    | type   | flags | unlinked | bias        | local           | shared        |
+ *    +--------+-------+----------+-------------+-----------------+---------------+
  *
  * bias      who counts where: see src/heap.h
  * local     count[31:0] version[63:32]; written only by the owner's context while the bias is its own
@@ -24,10 +24,8 @@
 struct cgc__header {
 	uint16_t type;
 	_Atomic(uint8_t) flags;
-	uint8_t reserved;
+	_Atomic(uint8_t) unlinked;
 	_Atomic(uint32_t) bias;
-	uint32_t trailing;
-	_Atomic(uint32_t) unlinked;
 	_Atomic(uint64_t) local;
 	_Atomic(uint64_t) shared;
 };

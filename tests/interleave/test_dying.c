@@ -165,6 +165,32 @@ static void one_grace_period_after_the_stamp_is_not_enough(UNUSED void **state)
 	assert_ended_by_count(2, 0);
 }
 
+/* Detector: a grace period has begun. B borrows the child through a root, which the director clears: the stamp is newer
+ * than the last grace period done. C destroys the parent. */
+static void a_stamp_of_the_grace_period_that_runs_is_not_old(UNUSED void **state)
+{
+	make_child_in_roots(1);
+	park_detector();
+	act(ROLE_C, clear_root, 0);
+	pass_grace();
+	hold_at(ROLE_C, "pending.taken", 1);
+	ask(ROLE_C, settle_own, 0);
+	wait_held(ROLE_C);
+	struct leaf *decoy = cgc_new(&leaf_type);
+	cgc_publish(decoy);
+	cgc_release(decoy);
+	go_to(ROLE_DETECTOR, "grace.numbered");
+	act(ROLE_B, borrow_root, 1);
+	clear_root(1);
+	let_go(ROLE_C);
+	done(ROLE_C);
+	assert_int_equal(count_of(&destroyed), 1);
+	assert_intact(borrowed[1], 1);
+	act(ROLE_B, leave, 0);
+	let_go(ROLE_DETECTOR);
+	assert_ended_by_count(2, 0);
+}
+
 /* ---------------------------------------------------------------------------------------------
  * Finalizers
  * ------------------------------------------------------------------------------------------- */
@@ -442,6 +468,7 @@ int main(void)
 		SCENE(a_child_unlinked_lately_does_not_die_with_its_parent),
 		SCENE(the_stamp_is_read_after_the_word_it_belongs_to),
 		SCENE(one_grace_period_after_the_stamp_is_not_enough),
+		SCENE(a_stamp_of_the_grace_period_that_runs_is_not_old),
 		SCENE(what_a_finalizer_has_shown_is_not_dead_at_once),
 		SCENE(a_finalizer_waits_for_upgrades_that_come_too_late),
 		SCENE(memory_waits_for_upgrades_that_come_too_late),
