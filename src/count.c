@@ -83,8 +83,13 @@ void cgc__release_slow(void *object)
 	if (__builtin_expect(self != NULL && CGC__IS_COUNTED(bias), 1)) {
 		cgc__pause_fast("count.bias_seen");
 		cgc__grace_enter_brief(self);
-		cgc__count_down(self, object);
+		bool is_dead = CGC__KIND(bias) == CGC__UNBIASED && !cgc__grace_in_section() &&
+		               cgc__count_kill_handed(cgc__header_of(object));
+		if (!is_dead)
+			cgc__count_down(self, object);
 		cgc__grace_leave_brief(self);
+		if (__builtin_expect(is_dead, 0))
+			cgc__reclaim_handed(self, object);
 		cgc__pending_poll(self);
 	} else if (bias != CGC__IMMORTAL) {
 		release_other(object);
@@ -206,14 +211,25 @@ void cgc_publish(void *object)
 	cgc__count_publish(object, "cgc_publish");
 }
 
+/* Private, with no other handle, no references and nothing to call. */
+static bool is_leaf(const struct cgc__header *header)
+{
+	/* No order needed, here and below: private. */
+	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
+	/* No order needed: as above. */
+	uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+	return (flags & (CGC__PLAIN | CGC__UNTRACKED)) == (CGC__PLAIN | CGC__UNTRACKED) &&
+	       cgc__type_maps[header->type] == 0 && cgc__local_count(local) == 1;
+}
+
 void cgc_transfer(void *object)
 {
 	struct cgc__context *self = cgc__thread_self();
+	struct cgc__header *header = cgc__header_of(object);
 	if (check_kind(self, object, "cgc_transfer")) {
-		cgc__publish_graph(self, object, 1, 1);
+		cgc__publish_graph(self, object, CGC__SHARED_ONE | (is_leaf(header) ? CGC__HANDED : 0), 1);
 		return;
 	}
-	struct cgc__header *header = cgc__header_of(object);
 	cgc__grace_enter_brief(self);
 	if (cgc__count_bias(header) == self->biased_bias) {
 		/* Raise before lowering: the total is never too low. */

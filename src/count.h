@@ -45,6 +45,15 @@ static inline bool cgc__count_needs_entry(uint64_t shared)
 	       ((shared & CGC__MERGED) != 0 ? count == 0 : count < 0);
 }
 
+/* Before others can come upon it. The caller holds a reference. */
+static inline void cgc__count_expose(struct cgc__header *header)
+{
+	/* No order needed: who is to see this flag decides in an exchange of the whole word. */
+	if ((atomic_load_explicit(&header->shared, memory_order_relaxed) & CGC__HANDED) != 0)
+		/* HANDED.w: before the reference is placed (PUBLISH.w). Pairs: HANDED.r. */
+		atomic_fetch_and_explicit(&header->shared, ~CGC__HANDED, memory_order_relaxed);
+}
+
 /* One reference more, counted in shared: for published slots, for threads that are not the owner, for weak
  * upgrades. In a section, or the caller holds a reference. */
 static inline void cgc__count_shared_up(struct cgc__header *header)
@@ -55,11 +64,28 @@ static inline void cgc__count_shared_up(struct cgc__header *header)
 		cgc__count_saturate(header);
 }
 
-/* One reference less in shared. In a section. */
+/* Takes the only reference away, and the object is dead, if it was handed over and nobody can come upon it; else
+ * false, and nothing is done. Not for callers that may have borrowed it from a private object.
+ * Model: tests/model/handoff.pml. */
+static inline bool cgc__count_kill_handed(struct cgc__header *header)
+{
+	/* No order needed: the exchange below checks it. */
+	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_relaxed);
+	/* HANDED.r, COUNT.w, DEAD.w: acquire, for what others did to it before they gave up theirs. Pairs: HANDED.w,
+	 * and COUNT.w below. */
+	return (shared & 0xff) == (CGC__MERGED | CGC__HANDED) && cgc__shared_count(shared) == 1 &&
+	       atomic_compare_exchange_strong_explicit(&header->shared, &shared,
+	                                               (shared + CGC__SHARED_RELEASE) | CGC__DEAD,
+	                                               memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* One reference less in shared. In a section. Not the last: nothing of the object is looked at afterwards but for what
+ * a section keeps, and if it may be HANDED nothing at all. */
 static inline void cgc__count_shared_down(struct cgc__context *self, void *object)
 {
 	struct cgc__header *header = cgc__header_of(object);
 	cgc__grace_stamp(header);
+	bool is_untracked = cgc__count_is_untracked(header);
 	/* No order needed: the exchange below checks it. */
 	uint64_t before = atomic_load_explicit(&header->shared, memory_order_relaxed);
 	uint64_t last = before + CGC__SHARED_RELEASE;
@@ -80,8 +106,7 @@ static inline void cgc__count_shared_down(struct cgc__context *self, void *objec
 		CGC__SHARED_RELEASE;
 	cgc__pause_fast("count.shared_down");
 	/* Alive, and a suspect already or never one: the common end. */
-	if (cgc__shared_count(shared) <= 0 ||
-	    ((shared & CGC__SUSPECT) == 0 && !cgc__count_is_untracked(header)))
+	if (cgc__shared_count(shared) <= 0 || ((shared & CGC__SUSPECT) == 0 && !is_untracked))
 		cgc__count_after_shared_down(self, object, shared);
 }
 

@@ -40,6 +40,9 @@
  * I5 Every change of a count moves a version; the words of a published object never return to a value
  *    within a window.
  * I6 QUEUED and SUSPECT: one queue entry each; the memory goes back only when both are clear.
+ * I7 HANDED: of a type without references and callbacks, merged since its publication, never yet in a published slot
+ *    and without weak references. So nobody comes upon it without a reference of his own, and nobody touches it after
+ *    he has given up one that was not the last.
  * ---------------------------------------------------------------------------------------------- */
 
 /* bias: a context's id above three bits of */
@@ -74,6 +77,7 @@ enum cgc__kind {
 #define CGC__DEAD UINT64_C(16)     /* no reference can be made any more */
 #define CGC__HAS_WEAK UINT64_C(32) /* look for weak references when it dies */
 #define CGC__GONE UINT64_C(64)     /* destroyed; whoever clears SUSPECT gives the memory back */
+#define CGC__HANDED UINT64_C(128)  /* a leaf that handles alone have led to since cgc_transfer(): I7 */
 #define CGC__SHARED_ONE (UINT64_C(1) << 8)
 #define CGC__SHARED_VERSION (UINT64_C(1) << 34)
 #define CGC__SHARED_RETAIN (CGC__SHARED_VERSION + CGC__SHARED_ONE)
@@ -119,6 +123,7 @@ struct cgc__context;
 #define CGC__ALONE_NEVER UINT32_MAX /* to put it on a list */
 
 struct cgc__slab {
+	/* Read by all who free one of its cells. */
 	struct cgc__context *context; /* [init] */
 	size_t bytes;                 /* [init] */
 	uint32_t cell_bytes;          /* [init] */
@@ -126,22 +131,25 @@ struct cgc__slab {
 	uint32_t reciprocal;          /* [init] ceil(2^32 / cell_bytes) */
 	uint32_t cells_offset;        /* [init] */
 	uint32_t size_class;          /* [init] */
-	uint32_t bumped;              /* [owner] cells never used begin here */
+	uint32_t index;               /* [lock context.slabs_lock] in context.slabs */
+	uint32_t *window_map;         /* [collector] per cell: index in the window + 1 */
+	uint32_t *sites;              /* [owner] per cell: where it was allocated (sites.c); debug=1 only */
+	/* Written at every allocation: a cache line of its own. */
+	_Alignas(64) uint32_t bumped; /* [owner] cells never used begin here */
 	uint32_t used;                /* [owner] cells not in free, not above bumped */
 	uint32_t alone;           /* [owner] CGC__ALONE_...: used above this, a cell is freed with no list */
-	uint32_t index;           /* [lock context.slabs_lock] in context.slabs */
+	bool is_partial;          /* [owner] */
+	bool is_shared;           /* [owner] has held a published object */
+	_Atomic(uint8_t) holds;   /* [atomic] written by the owner: why it still looks at the slab */
 	struct cgc__header *free; /* [owner] linked through local */
 	struct cgc__slab *next, *previous; /* [owner] in context.partial */
 	struct cgc__slab *touched_next;    /* [owner] in context.touched */
 	struct cgc__slab *elder_next;      /* [owner] in context.elder */
-	bool is_partial;                   /* [owner] */
-	bool is_shared;                    /* [owner] has held a published object */
-	_Atomic(uint8_t) holds;            /* [atomic] written by the owner: why it still looks at the slab */
-	_Atomic(uint64_t) remote;        /* [atomic] cells freed by others: how many, and the first's offset */
+	/* Written by whoever frees a cell of another thread's. */
+	_Alignas(64) _Atomic(uint64_t)
+		remote;                  /* [atomic] cells freed by others: how many, and the first's offset */
 	struct cgc__slab *returned_next; /* [atomic context.returned] */
-	uint32_t *window_map;            /* [collector] per cell: index in the window + 1 */
-	uint32_t *sites;                 /* [owner] per cell: where it was allocated (sites.c); debug=1 only */
-	_Atomic(uint8_t) generation[];   /* [atomic] owner writes 0 -> 1 -> 2, who frees writes 0 */
+	_Alignas(64) _Atomic(uint8_t) generation[]; /* [atomic] owner writes 0 -> 1 -> 2, who frees writes 0 */
 };
 
 /* ------------------------------------------------------------------------------------------------
@@ -430,7 +438,7 @@ bool cgc__queue_pop(struct cgc__queue *queue, struct cgc__entry *entry);
 uint64_t cgc__queue_length(struct cgc__queue *queue);
 
 /* publish.c */
-bool cgc__publish_graph(struct cgc__context *self, void *object, uint32_t to_shared, uint32_t from_local);
+bool cgc__publish_graph(struct cgc__context *self, void *object, uint64_t to_shared, uint32_t from_local);
 
 /* young.c */
 long cgc__young_collect(struct cgc__context *self, int generation);
@@ -456,6 +464,7 @@ static inline void cgc__pending_poll(struct cgc__context *self)
 /* reclaim.c */
 void cgc__reclaim_private(struct cgc__context *self, void *object);
 void cgc__reclaim_dead(struct cgc__context *self, void *object);
+void cgc__reclaim_handed(struct cgc__context *self, void *object);
 void cgc__reclaim_condemned(struct cgc__context *self, void *object);
 void cgc__reclaim_drop_private_child(struct cgc__context *self, void *child);
 void cgc__reclaim_drain(struct cgc__context *self);

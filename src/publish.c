@@ -40,6 +40,7 @@ static void add(struct graph *graph, struct cgc__header *header)
 /* A reference from the graph to an object that is published already moves from local to shared. */
 static void move_to_shared(struct cgc__context *self, void *object)
 {
+	cgc__count_expose(cgc__header_of(object));
 	cgc__grace_enter_brief(self);
 	if (cgc__count_bias(cgc__header_of(object)) == self->biased_bias) {
 		cgc__count_shared_up(cgc__header_of(object));
@@ -67,7 +68,7 @@ static void visit(struct cgc__context *self, struct graph *graph, void *value)
 	atomic_store_explicit(&header->local, local + (UINT64_C(1) << 32), memory_order_relaxed);
 }
 
-static void publish(struct cgc__context *self, struct cgc__header *header, uint32_t to_shared,
+static void publish(struct cgc__context *self, struct cgc__header *header, uint64_t to_shared,
                     uint32_t from_local)
 {
 	struct cgc__slab *slab = cgc__slab_of(header);
@@ -79,7 +80,7 @@ static void publish(struct cgc__context *self, struct cgc__header *header, uint3
 	atomic_store_explicit(&header->local, handles, memory_order_relaxed);
 	/* No order needed: private. */
 	atomic_store_explicit(&header->shared,
-	                      (internal + to_shared) * CGC__SHARED_ONE | (handles == 0 ? CGC__MERGED : 0),
+	                      (internal * CGC__SHARED_ONE + to_shared) | (handles == 0 ? CGC__MERGED : 0),
 	                      memory_order_relaxed);
 	/* Nobody has unlinked it yet, so its stamp is an old one. No order needed: private. */
 	uint8_t started = (uint8_t)atomic_load_explicit(&cgc__grace_started, memory_order_relaxed);
@@ -88,7 +89,7 @@ static void publish(struct cgc__context *self, struct cgc__header *header, uint3
 	/* No order needed: private. */
 	atomic_store_explicit(&header->bias, handles == 0 ? CGC__UNBIASED : self->biased_bias,
 	                      memory_order_relaxed);
-	if (internal + to_shared > CGC__SHARED_LIMIT)
+	if (internal >= CGC__SHARED_LIMIT)
 		cgc__count_saturate(header);
 	cgc__slab_share(slab);
 	cgc__pause("publish.words_written");
@@ -96,10 +97,10 @@ static void publish(struct cgc__context *self, struct cgc__header *header, uint3
 	atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 2, memory_order_release);
 }
 
-/* Publishes the graph of a private object. Of the object itself, `to_shared` references are added and counted
- * in shared, and `from_local` of the caller's are taken away. True if the graph refers to objects that were
+/* Publishes the graph of a private object. To the shared word of the object itself, `to_shared` is added (references,
+ * HANDED), and `from_local` of the caller's references are taken away. True if the graph refers to objects that were
  * published before, so that storing it may close a ring. */
-bool cgc__publish_graph(struct cgc__context *self, void *object, uint32_t to_shared, uint32_t from_local)
+bool cgc__publish_graph(struct cgc__context *self, void *object, uint64_t to_shared, uint32_t from_local)
 {
 	struct graph graph = {0};
 	uint64_t began = 0;

@@ -260,6 +260,16 @@ static void give_back(struct cgc__context *self, void *object)
 	cgc__grace_leave_brief(self);
 }
 
+/* A leaf that only its last handle led to. */
+void cgc__reclaim_handed(struct cgc__context *self, void *object)
+{
+	cgc__pause("reclaim.handed_dead");
+	set_flag(cgc__header_of(object), CGC__DESTROYED);
+	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
+	self->ended_bytes += cgc__reclaim_bytes(object);
+	give_back(self, object);
+}
+
 static void destroy_private(struct cgc__context *self, struct cgc__header *header, const struct cgc_type *type)
 {
 	void *object = cgc__object_of(header);

@@ -108,11 +108,13 @@ void cgc__store_slow(void *object, _Atomic(void *) *slot, void *value)
 	}
 	bool counted = cgc__is_object(value) && is_private(self, value);
 	if (counted)
-		cgc__publish_graph(self, value, 1, 0);
+		cgc__publish_graph(self, value, CGC__SHARED_ONE, 0);
 	cgc__grace_enter_brief(self);
 	if (cgc__is_object(value) && !counted &&
-	    CGC__KIND(cgc__count_bias(cgc__header_of(value))) != CGC__IMMORTAL)
+	    CGC__KIND(cgc__count_bias(cgc__header_of(value))) != CGC__IMMORTAL) {
+		cgc__count_expose(cgc__header_of(value));
 		cgc__count_shared_up(cgc__header_of(value));
+	}
 	cgc__pause_fast("slot.store_counted");
 	void *old = swap(slot, value);
 	cgc__pause_fast("slot.store_swapped");
@@ -125,7 +127,10 @@ void cgc__store_slow(void *object, _Atomic(void *) *slot, void *value)
  * local one is to be taken away after the store. */
 static bool move_in_begin(struct cgc__context *self, void *value)
 {
-	if (!cgc__is_object(value) || cgc__count_bias(cgc__header_of(value)) != self->biased_bias)
+	if (!cgc__is_object(value))
+		return false;
+	cgc__count_expose(cgc__header_of(value));
+	if (cgc__count_bias(cgc__header_of(value)) != self->biased_bias)
 		return false;
 	cgc__count_shared_up(cgc__header_of(value));
 	return true;
@@ -153,7 +158,7 @@ static void *put(struct cgc__context *self, _Atomic(void *) *slot, void *value)
 {
 	bool closes_ring = true, is_new = cgc__is_object(value) && is_private(self, value);
 	if (is_new)
-		closes_ring = cgc__publish_graph(self, value, 1, 1);
+		closes_ring = cgc__publish_graph(self, value, CGC__SHARED_ONE, 1);
 	cgc__grace_enter_brief(self);
 	bool is_local = !is_new && move_in_begin(self, value);
 	void *old;
@@ -233,8 +238,10 @@ bool cgc__compare_exchange(void *object, _Atomic(void *) *slot, void *expected, 
 		cgc__is_object(desired) && CGC__KIND(cgc__count_bias(cgc__header_of(desired))) != CGC__IMMORTAL;
 	void *found = expected;
 	cgc__grace_enter_brief(self);
-	if (counts)
+	if (counts) {
+		cgc__count_expose(cgc__header_of(desired));
 		cgc__count_shared_up(cgc__header_of(desired));
+	}
 	/* PUBLISH.w, as in swap(). Pairs: PUBLISH.r in cgc__borrow(), cgc__load_slow() and window.c. */
 	bool stored = atomic_compare_exchange_strong_explicit(slot, &found, desired, memory_order_acq_rel,
 	                                                      memory_order_relaxed);

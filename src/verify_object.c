@@ -81,6 +81,13 @@ static void check_reference(struct cgc__verify *verify, struct cgc__header *head
 		                      "published, and reference %zu is %p, which is private: publication takes "
 		                      "along all that is reached (I1)",
 		                      slot, value);
+	else if (from != CGC__PRIVATE && to != CGC__PRIVATE &&
+	         (cgc__verify_word(&target->shared) & CGC__HANDED) != 0)
+		cgc__verify_object_is(
+			verify, object,
+			"published, and reference %zu is %p, which is HANDED: it would die while readers "
+			"borrow it (I7)",
+			slot, value);
 	else if (to == CGC__PRIVATE && bias_of(header) != bias_of(target))
 		cgc__verify_object_is(verify, object,
 		                      "reference %zu is %p, private to another context, which alone counts in "
@@ -259,8 +266,11 @@ static void check_end(struct cgc__verify *verify, const struct cgc__header *head
 	     is_destroyed = (cgc__verify_flags(header) & CGC__DESTROYED) != 0;
 	if ((shared & CGC__CONDEMNED) != 0)
 		cgc__verify_object_is(verify, object, "CONDEMNED, and no window is open");
-	if ((shared & 128) != 0)
-		cgc__verify_object_is(verify, object, "shared is %#" PRIx64 ": there is no such flag", shared);
+	if ((shared & CGC__HANDED) != 0 &&
+	    ((shared & (CGC__MERGED | CGC__HAS_WEAK)) != CGC__MERGED || !cgc__count_is_untracked(header)))
+		cgc__verify_object_is(
+			verify, object,
+			"HANDED, and not merged, with weak references, or of a type with references (I7)");
 	if (is_dead && ((shared & (CGC__MERGED | CGC__QUEUED)) != CGC__MERGED ||
 	                cgc__verify_kind(header) != CGC__UNBIASED))
 		cgc__verify_object_is(verify, object,

@@ -98,6 +98,7 @@ struct cgc_weak *cgc_weak_new(void *object, cgc_weak_callback *callback, void *a
 		cgc__report_misuse("cgc_weak_new", NULL, "not an object: there is nothing to refer to");
 	pthread_once(&once, start);
 	cgc__count_publish(object, "cgc_weak_new");
+	cgc__count_expose(cgc__header_of(object));
 	struct cgc_weak *weak = cgc__memory_get(sizeof(*weak), 0);
 	if (weak == NULL)
 		return NULL;

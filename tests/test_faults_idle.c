@@ -151,7 +151,7 @@ static void a_crowd_that_sits_holds_only_what_it_holds(UNUSED void **state)
  * Memory
  * ------------------------------------------------------------------------------------------- */
 
-enum { MADE = IS_SANITIZED ? 20000 : 200000 };
+enum { MADE = IS_SANITIZED ? 40000 : 200000 };
 
 /* Leaves: no look of the detector copies them while they live, and keeps its arrays. */
 struct producer {

@@ -161,7 +161,7 @@ static void the_flags_of_the_living_are_checked(UNUSED void **state)
 	WRONG(header->shared, shared | CGC__CONDEMNED, "CONDEMNED, and no window is open");
 	WRONG(header->shared, shared | CGC__DEAD, "DEAD, and 0 pending entries");
 	WRONG(header->shared, shared | CGC__GONE, "GONE, and not destroyed");
-	WRONG(header->shared, shared | 128, "there is no such flag");
+	WRONG(header->shared, shared | CGC__HANDED, "HANDED, and not merged");
 	WRONG(header->flags, flags | CGC__DESTROYED, "destroyed, and not DEAD");
 	struct leaf *leaf = cgc_new(&leaf_type);
 	cgc_publish(leaf);
