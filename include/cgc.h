@@ -223,9 +223,10 @@ CGC_API void cgc_read_unlock(void);
 CGC_API void cgc_publish(void *object);
 
 /* Hand-off: publishes, and makes the caller's owned reference one that any thread may release at the
- * cost of its own. The pointer is then given to exactly one other thread, which owns it. An object without references,
- * finalizer and destructor, given away with its only reference, dies at once when the last one is released, if it has not been
- * stored in a published object or a root, nor had a weak reference since. */
+ * cost of its own. The pointer is then given to exactly one other thread, which owns it. An object
+ * without references, finalizer and destructor, given away with its only reference, dies at once when
+ * the last one is released, if it has not been stored in a published object or a root, nor had a weak
+ * reference since. */
 CGC_API void cgc_transfer(void *object);
 
 /* ---------------------------------------------------------------------------------------------
