@@ -14,7 +14,7 @@ DEPS_server := libuv1-dev libhiredis-dev
 DEPS_server-test := $(DEPS_server) libgc-dev redis-tools redis-server python3
 DEPS_server-soak := $(DEPS_server-test) gnuplot-nox
 DEPS_server-bench := $(DEPS_server) libgc-dev redis-tools redis-server gnuplot-nox python3
-DEPS_compare := g++ pkgconf libgc-dev libboost-dev libglib2.0-dev libmimalloc-dev gnuplot-nox python3
+DEPS_compare := g++ pkgconf libgc-dev libboost-dev libglib2.0-dev libmimalloc-dev gnuplot-nox python3 $(DEPS_server) redis-tools
 DEPS_lint   := clang clang-format clang-tidy shellcheck $(DEPS_test) $(DEPS_bench) $(DEPS_compare) $(DEPS_server)
 DEPS_GROUPS := build demo test fuzz model mutants soak bench server server-test server-soak server-bench compare lint
 
@@ -287,7 +287,7 @@ server-bench: deps-server-bench ## the server over three memory policies, beside
 	@$(RUN) python3 bench/server_bench.py build/release
 
 compare: deps-compare ## libcgc beside its peers, every figure a ratio (ONLY=regex REPETITIONS=7 SHORT=1; build/compare.json)
-	@$(SUB) MODE=release compare-programs
+	@$(SUB) MODE=release compare-programs build/release/stall $(POLICIES:%=build/release/%-server)
 	@$(RUN) python3 bench/compare/run.py build/release
 
 tsan: deps-test ## the tests, the interleavings and 20 seconds of each stress program under ThreadSanitizer

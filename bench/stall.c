@@ -4,6 +4,9 @@
  * and again. Beside it the same loop without a call, for what the machine does to any thread.
  *
  *   stall [SECONDS [OBJECTS]]     of each of the two loops; objects alive. 10 and 1,000,000.
+ *   stall --line SECONDS OBJECTS  the same in one line, for bench/compare/run.py: nanoseconds of the longest call,
+ *                                 resident bytes, the loop without a call, and a histogram of both: how many took less
+ *                                 than 2^10, 2^11, ... 2^25 ns, and not less than half of that
  *
  * A call of more than a millisecond is put down to one of three causes: the thread waited (it gave up the processor
  * in the call: a lock, a fault), it computed (it used more than a millisecond of processor time), or it was
@@ -281,6 +284,44 @@ static void call(struct durations calls[CALLS], uint64_t end)
 	}
 }
 
+/* ---- what is printed ---- */
+
+#define LEAST_POWER 10
+#define MOST_POWER 25
+
+static void print_histogram(const char *name, const struct durations *durations)
+{
+	uint64_t powers[MOST_POWER + 1] = {0};
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		unsigned power = LEAST_POWER;
+		while (power < MOST_POWER && bucket_end(i) >> power != 0)
+			power++;
+		powers[power] += durations->buckets[i];
+	}
+	for (unsigned power = LEAST_POWER; power <= MOST_POWER; power++)
+		printf(" %s%u=%llu", name, power, (unsigned long long)powers[power]);
+}
+
+static uint64_t over_a_millisecond(const struct durations *durations)
+{
+	return durations->waited + durations->computed + durations->preempted;
+}
+
+static void print_line(const struct durations *spins, const struct durations *all)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	printf("%llu %ld longest_own=%llu p9999=%llu spin=%llu spin_p9999=%llu over_1ms=%llu "
+	       "spin_over_1ms=%llu",
+	       (unsigned long long)all->max, usage.ru_maxrss * 1024, (unsigned long long)all->longest_own,
+	       (unsigned long long)percentile(all, 0.9999), (unsigned long long)spins->max,
+	       (unsigned long long)percentile(spins, 0.9999), (unsigned long long)over_a_millisecond(all),
+	       (unsigned long long)over_a_millisecond(spins));
+	print_histogram("call", all);
+	print_histogram("spin", spins);
+	printf("\n");
+}
+
 static unsigned long number(const char *text, const char *what)
 {
 	char *end;
@@ -294,6 +335,9 @@ static unsigned long number(const char *text, const char *what)
 
 int main(int argc, char **argv)
 {
+	bool is_line = argc > 1 && strcmp(argv[1], "--line") == 0;
+	argc -= is_line;
+	argv += is_line;
 	uint64_t seconds = argc > 1 ? number(argv[1], "seconds") : 10;
 	size_t objects = argc > 2 ? number(argv[2], "objects") : 1000000;
 	static struct durations spins, calls[CALLS], all;
@@ -316,6 +360,12 @@ int main(int argc, char **argv)
 	atomic_store_explicit(&is_over, true, memory_order_relaxed);
 	pthread_join(looker, NULL);
 
+	for (int i = 0; i < CALLS; i++)
+		add(&all, &calls[i]);
+	if (is_line) {
+		print_line(&spins, &all);
+		return 0;
+	}
 	printf("Microseconds of each call, with what two looks at the clock take. %zu objects live, the "
 	       "detector "
 	       "always at work.\n\n",
@@ -324,10 +374,8 @@ int main(int argc, char **argv)
 	printf("%-26s %11s %8s %8s %8s %8s %9s %7s %9s %10s\n", "", "calls", "p50", "p99", "p99.9", "p99.99",
 	       "max", "waited", "computed", "preempted");
 	print_row("no call", &spins);
-	for (int i = 0; i < CALLS; i++) {
+	for (int i = 0; i < CALLS; i++)
 		print_row(call_names[i], &calls[i]);
-		add(&all, &calls[i]);
-	}
 	print_row("all calls", &all);
 	uint64_t own = all.waited + all.computed;
 	printf("\nLonger than 1 ms by the library: %llu of %llu calls", (unsigned long long)own,

@@ -126,9 +126,35 @@ def scaling_cells(divisor):
         threads *= 2
 
 
+def stall_cells(sizes, seconds):
+    """Longest call beside the longest hiccup of the same loop without a call, in the same process."""
+    commands = {size: ("stall", str(seconds), str(size)) for size in sizes}
+    for size, command in commands.items():
+        for text, name, spin in (("longest call", "ns", "spin"), ("p99.99", "p9999", "spin_p9999")):
+            yield Cell(f"D5 {size:,} live, {text}", Value(command, name), "no call", 2.0, {"no call": Value(command, spin)},
+                       ("no call",))
+    few, many = commands[sizes[0]], commands[sizes[-1]]
+    yield Cell(f"D5 longest call, {sizes[-1]:,} live beside {sizes[0]:,}", Value(many), "cgc with fewer", 2.0,
+               {"cgc with fewer": Value(few)}, ("cgc with fewer",))
+
+
+def server_cells(keys, requests):
+    """SET and GET by 50 clients, beside the same server over manual memory and over bdwgc."""
+    commands = {policy: ("server", policy, str(keys), str(requests)) for policy in ("cgc", "manual", "bdwgc")}
+    for test in ("set", "get"):
+        def peers(name):
+            return {policy: Value(commands[policy], name) for policy in ("manual", "bdwgc")}
+        key = f"D13 {test.upper()} with {keys:,} keys"
+        yield Cell(f"{key}, a request", Value(commands["cgc"], test), "manual", 1 / 0.95, peers(test))
+        late = test + "_p999"
+        yield Cell(f"{key}, p99.9", Value(commands["cgc"], late), "manual", 1.2, peers(late))
+        yield Cell(f"{key}, p99.9 beside bdwgc", Value(commands["cgc"], late), "bdwgc", 0.1, peers(late))
+
+
 def all_cells(is_short):
     divisor = 64 if is_short else 2
     few, many, cycles, live = (10**4, 10**5, 10**5, 10**4) if is_short else (10**5, 10**7, 10**7, 10**5)
-    return [*counting_cells(), *allocation_cells(), *gcbench_cells(divisor), *ring_cells(),
+    sizes, seconds, keys, requests = ((10**4, 10**5), 1, 10**4, 10**4) if is_short else ((10**5, 10**6, 10**7), 2, 10**6, 10**5)
+    return [*counting_cells(), *allocation_cells(), *gcbench_cells(divisor), *stall_cells(sizes, seconds), *ring_cells(),
             *old_cells(few, many, cycles, live), *slot_cells(), *memory_cells(divisor), *request_cells(),
-            *scaling_cells(divisor)]
+            *scaling_cells(divisor), *server_cells(keys, requests)]

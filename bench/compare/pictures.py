@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The pictures of `make compare`, by gnuplot: ratios beside their targets, and allocation by size."""
+"""The pictures of `make compare`, by gnuplot: ratios beside their targets, allocation by size, latencies."""
 import os
 import re
 import subprocess
@@ -85,7 +85,45 @@ set multiplot layout {rows},3
     return [path]
 
 
-def draw(results, directory):
+def tail_of(samples, kind):
+    """[(nanoseconds, share of the calls that take that long or longer)] of bench/stall.c's histograms."""
+    counts = {power: sum(s[f"{kind}{power}"] for s in samples) for power in range(10, 26)}
+    total = sum(counts.values())
+    return [(2 ** power, sum(counts[p] for p in range(power + 1, 26)) / total) for power in range(10, 25)]
+
+
+def draw_stalls(samples, path):
+    sizes = sorted({int(s["command"][2]) for s in samples if s["command"][0] == "stall"})
+    if not sizes:
+        return []
+    plots, blocks = [], []
+    for size in sizes:
+        chosen = [s for s in samples if s["command"][0] == "stall" and int(s["command"][2]) == size]
+        parts = []
+        for kind, name, colour in (("call", "calls", COLOURS["cgc"]), ("spin", "no call", COLOURS["glibc malloc"])):
+            parts.append(f"'{DATA_FILE}' index {len(blocks)} using 1:2 with linespoints pointtype 7 pointsize 0.4 "
+                         f"linewidth 2 linecolor rgb '{colour}' title '{name}'")
+            blocks.append("".join(f"{duration} {share:.3e}\n" for duration, share in tail_of(chosen, kind) if share > 0))
+        plots.append(f"set title '{size:,} objects live'\nplot {', '.join(parts)}\n")
+    with open(DATA_FILE, "w", encoding="ascii") as file:
+        file.write("\n\n".join(blocks))
+    gnuplot(f"""
+set terminal svg size 1200,320 dynamic background 'white' font ',11' noenhanced
+set output '{path}'
+set logscale xy
+set xrange [1e3:2e7]
+set yrange [1e-9:1]
+set format y '%.0e'
+set grid
+set xlabel 'ns'
+set ylabel 'share that takes longer'
+set multiplot layout 1,{len(sizes)}
+{''.join(plots)}
+""")
+    return [path]
+
+
+def draw(results, samples, directory):
     """Returns the files written."""
-    return (draw_ratios(results, os.path.join(directory, "compare-ratios.svg"))
+    return (draw_stalls(samples, os.path.join(directory, "compare-stalls.svg")) + draw_ratios(results, os.path.join(directory, "compare-ratios.svg"))
             + draw_sizes(results, os.path.join(directory, "compare-sizes.svg")))

@@ -35,8 +35,13 @@ class Failure(Exception):
 
 
 def command_line(build, command):
+    here = os.path.dirname(os.path.abspath(__file__))
     if command[0] == "cpython":
-        return [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "cpython.py"), *command[1:]]
+        return [sys.executable, os.path.join(here, "cpython.py"), *command[1:]]
+    if command[0] == "server":
+        return [sys.executable, os.path.join(here, "server.py"), build, *command[1:]]
+    if command[0] == "stall":
+        return [os.path.join(build, "stall"), "--line", *command[1:]]
     return [os.path.join(build, "compare", command[0]), *command[1:]]
 
 
@@ -193,7 +198,7 @@ def run(build):
           f"{machine['load_before']:.1f} before, {machine['load_after']:.1f} after; medians of {repetitions}; ns per "
           "operation of one thread, where no unit is named.\n")
     print_table(results)
-    drawn = pictures.draw(results, "build" if is_short or only else "docs")
+    drawn = pictures.draw(results, raw["samples"], "build" if is_short or only else "docs")
     met = [verdict(result) for result in results.values()]
     print(f"\nrun.py: {met.count('met')} targets met, {met.count('missed')} missed, {raw['seconds']:.0f} s; "
           f"{', '.join([RESULT_FILE, RAW_FILE, *drawn])}")
