@@ -158,6 +158,58 @@ static void what_others_may_come_upon_waits_for_readers(UNUSED void **state)
 	assert_int_equal(live(), 0);
 }
 
+/* ---------------------------------------------------------------------------------------------
+ * Many threads
+ * ------------------------------------------------------------------------------------------- */
+
+enum { THREADS = 4, PLACES = 16, ROUNDS = IS_SANITIZED ? 3000 : 100000, MARK = 0x1eaf };
+static _Atomic(struct leaf *) places[PLACES];
+
+static void check_and_release(struct leaf *leaf)
+{
+	if (leaf == NULL)
+		return;
+	MUST(leaf->value == MARK);
+	cgc_release(leaf);
+}
+
+static void *pass_leaves_on(void *seed)
+{
+	uint64_t random = (uintptr_t)seed * 88172645463325252u + 1;
+	for (int i = 0; i < ROUNDS; i++) {
+		random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+		struct leaf *leaf = cgc_new(&leaf_type);
+		leaf->value = MARK;
+		cgc_transfer(leaf);
+		if (random % 8 == 0) {
+			cgc_retain(leaf);
+			check_and_release(atomic_exchange(&places[(random >> 8) % PLACES], leaf));
+		}
+		if ((random >> 16) % 8 == 0)
+			cgc_store(CGC_ROOT, &root, leaf);
+		check_and_release(atomic_exchange(&places[(random >> 24) % PLACES], leaf));
+		cgc_read_lock();
+		struct leaf *seen = cgc_borrow(&root);
+		MUST(seen == NULL || seen->value == MARK);
+		cgc_read_unlock();
+	}
+	return NULL;
+}
+
+static void leaves_go_round(UNUSED void **state)
+{
+	pthread_t threads[THREADS];
+	for (uintptr_t i = 0; i < THREADS; i++)
+		threads[i] = thread_start(pass_leaves_on, (void *)(i + 1));
+	for (int i = 0; i < THREADS; i++)
+		thread_join(threads[i]);
+	for (int i = 0; i < PLACES; i++)
+		check_and_release(atomic_exchange(&places[i], NULL));
+	cgc_store(CGC_ROOT, &root, NULL);
+	settle();
+	assert_int_equal(live(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +218,7 @@ int main(void)
 		TEST(nothing_is_handed_over_but_leaves),
 		TEST(nothing_dies_at_once_in_a_read_section),
 		TEST(what_others_may_come_upon_waits_for_readers),
+		TEST(leaves_go_round),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
