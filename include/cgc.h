@@ -267,9 +267,10 @@ CGC_API long cgc_collect(int generation);
 
 /* Automatic collection: of 0 when a thread's net allocations since the last one exceed threshold[0] (0:
  * never), of 1 after threshold[1] collections of 0, of 2 as a whole after threshold[2] collections of 1
- * if more than a quarter of the survivors of the last one has been promoted since (CPython's rule).
- * Defaults 10000, 2, 10: a local collection looks at 20,000 objects or so at the most, and what a request makes
- * and drops causes none. */
+ * if more than a quarter of the survivors of the last one has been promoted since (CPython's rule; 0: never).
+ * Defaults 10000, 2, 0: a local collection looks at 20,000 objects or so at the most, and what a request makes
+ * and drops causes none; generation 2 is collected by looks at what has lost a reference, which needs no
+ * threshold and misses no ring. */
 CGC_API void cgc_set_threshold(const unsigned threshold[3]);
 CGC_API void cgc_get_threshold(unsigned threshold[3]);
 

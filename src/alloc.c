@@ -253,8 +253,8 @@ long cgc_reference_count(const void *object)
 
 void cgc_visit_references(void *object, void (*visit)(void *referent, void *argument), void *argument)
 {
-	cgc__thread_self();
-	cgc__grace_enter();
+	struct cgc__context *self = cgc__thread_self();
+	cgc__grace_enter(self);
 	struct cgc__slots slots = cgc__slots_of(object);
 	for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL;) {
 		/* PUBLISH.r. Pairs: PUBLISH.w in slot.c. */
@@ -262,7 +262,7 @@ void cgc_visit_references(void *object, void (*visit)(void *referent, void *argu
 		if (cgc__is_object(value))
 			visit(value, argument);
 	}
-	cgc__grace_leave();
+	cgc__grace_leave(self);
 }
 
 void *cgc__cast(void *object, struct cgc_type *type)

@@ -114,22 +114,14 @@ static uint64_t suspect_entries(void)
 	return sum;
 }
 
-static void consume_all(struct cgc__context *self)
-{
-	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next)
-		while (cgc__pending_consume(self, context, SIZE_MAX))
-			;
-}
-
 /* One grace period for everybody's queues. */
-static void round_of_queues(struct cgc__context *self)
+static void round_of_queues(struct cgc__context *self, bool all)
 {
 	cgc__pending_retry_overflow(self);
-	consume_all(self);
-	if (pending_entries() > 0) {
+	if (cgc__pending_consume_all(self, all) > 0) {
 		cgc__grace_wait();
 		cgc__pause("collector.round_waited");
-		consume_all(self);
+		cgc__pending_consume_all(self, all);
 	}
 	cgc__slab_release_retired();
 }
@@ -150,7 +142,7 @@ static void settle_queues(struct cgc__context *self)
 	int busy_rounds = 0;
 	uint64_t before, after = pushed_by_others(self);
 	do {
-		round_of_queues(self);
+		round_of_queues(self, true);
 		before = after;
 		after = pushed_by_others(self);
 		busy_rounds += before != after;
@@ -334,7 +326,8 @@ static void *run(void *unused)
 		cgc__pause("collector.round_due");
 		if (serve(self))
 			continue;
-		round_of_queues(self);
+		cgc__pending_see_who_helps();
+		round_of_queues(self, false);
 		look_if_due(self);
 		if (!has_waiters())
 			wait_for_work();
@@ -346,7 +339,7 @@ static void *run(void *unused)
 
 static void set_defaults(void)
 {
-	cgc_set_threshold((const unsigned[]){10000, 2, 10});
+	cgc_set_threshold((const unsigned[]){10000, 2, 0});
 	cgc_enable();
 	cgc__heap.debug = cgc__heap.poison = false;
 	cgc__heap.pending_batch = 256;
@@ -358,6 +351,7 @@ static void set_defaults(void)
 	cgc__heap.limit = 0;
 	cgc__memory_fail_at(0);
 	cgc__memory_fail_count(1);
+	cgc__grace_start();
 	cgc__slab_start();
 	cgc__memory_start();
 }

@@ -97,11 +97,10 @@ void cgc__release_slow(void *object)
 }
 
 /* Owner, in a section: its last local reference goes. Local is zero first, then shared says so: in between the
- * total is too low for nobody, because only the owner and, a grace period later, a revoker rely on it. */
-void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t local)
+ * total is too low for nobody, because only the owner and, a grace period later, a revoker rely on it.
+ * Returns shared. */
+uint64_t cgc__count_merge(struct cgc__context *self, struct cgc__header *header, uint64_t local)
 {
-	struct cgc__header *header = cgc__header_of(object);
-	cgc__grace_stamp(header);
 	/* COUNT.w. Pairs: COUNT.r in window.c, and the merge flag below. */
 	atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE, memory_order_release);
 	cgc__pause("count.merge_local_zero");
@@ -116,7 +115,14 @@ void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t loc
 	atomic_compare_exchange_strong_explicit(&header->bias, &mine, CGC__UNBIASED, memory_order_release,
 	                                        memory_order_relaxed);
 	cgc__pause("count.merge_unbiased");
-	cgc__count_after_shared_down(self, object, shared);
+	return shared;
+}
+
+void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t local)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	cgc__grace_stamp(header);
+	cgc__count_after_shared_down(self, object, cgc__count_merge(self, header, local));
 }
 
 /* In a section. Queues an object that is at zero, or below it and not merged; not one that is dead, queued already

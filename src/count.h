@@ -20,6 +20,7 @@ void cgc__count_after_shared_down(struct cgc__context *self, void *object, uint6
 void cgc__count_queue(struct cgc__context *self, void *object, uint64_t shared);
 void cgc__count_add_suspect(struct cgc__context *self, void *object);
 void cgc__count_push_suspect(struct cgc__context *self, void *object);
+uint64_t cgc__count_merge(struct cgc__context *self, struct cgc__header *header, uint64_t local);
 void cgc__count_merge_last(struct cgc__context *self, void *object, uint64_t local);
 void cgc__count_saturate(struct cgc__header *header);
 void cgc__count_publish(void *object, const char *function);

@@ -60,16 +60,24 @@ static inline void cgc__grace_expect_brief(uint32_t number, uint32_t is_inside)
 		cgc__grace_report_nested();
 }
 
-static inline void cgc__grace_enter(void)
+static inline void cgc__grace_enter(struct cgc__context *self)
 {
-	urcu_memb_read_lock();
+	/* No order needed: own number. */
+	uint32_t depth = atomic_load_explicit(&self->reading, memory_order_relaxed);
+	/* READING.w: for those who may not wait for liburcu; as BRIEF.w. Pairs: READING.r in grace.c. */
+	atomic_store_explicit(&self->reading, depth + 1, memory_order_relaxed);
+	urcu_memb_read_lock(); /* the barrier, too */
 	CGC__TSAN_ACQUIRE(cgc__grace_began);
 }
 
-static inline void cgc__grace_leave(void)
+static inline void cgc__grace_leave(struct cgc__context *self)
 {
 	CGC__TSAN_RELEASE(cgc__grace_ended);
 	urcu_memb_read_unlock();
+	/* No order needed: own number. */
+	uint32_t depth = atomic_load_explicit(&self->reading, memory_order_relaxed);
+	/* READING.w: after all that the section did. Pairs: READING.r in grace.c. */
+	atomic_store_explicit(&self->reading, depth - 1, memory_order_release);
 }
 
 static inline void cgc__grace_enter_brief(struct cgc__context *self)
@@ -100,14 +108,19 @@ static inline bool cgc__grace_in_section(void)
 	return urcu_memb_read_ongoing();
 }
 
-/* Numbers of the last grace period that began and that ended; they are waited for one at a time, by the
- * background thread. */
+/* Numbers of the last grace period that began and that ended: one at a time. The background thread waits for them; a
+ * thread that has enough in its queue tries to end one without waiting. One that was tried in vain goes on when
+ * the next thread tries or waits; it never leaves its number, or a stamp could be older than it looks. */
 extern _Atomic(uint64_t) cgc__grace_started, cgc__grace_done;
 
 /* The grace period that covers everything the caller did until now: over when cgc__grace_done reaches it. */
 uint64_t cgc__grace_seal(void);
 /* Background thread only, outside of sections. */
 void cgc__grace_wait(void);
+/* Any thread, outside of sections: true if a grace period is over that was under way or began with this call. Never
+ * waits: false if a thread is in a section. Costs a membarrier(2), about a microsecond. */
+bool cgc__grace_try(void);
+void cgc__grace_start(void);
 
 /* The stamp in header.unlinked. A reference that leaves a slot or a handle is stamped, in the section in
  * which it leaves, with the number of grace periods begun. Two threads may stamp one object in either order;

@@ -203,18 +203,21 @@ enum cgc__counter {
 #define CGC__FALLEN 16
 
 struct cgc__context {
-	uint32_t id;           /* [init] */
-	uint32_t private_bias; /* [init] of its private objects */
-	uint32_t biased_bias;  /* [init] of its published objects */
-	bool draining;         /* [owner] dying objects are being destroyed further up the stack */
-	bool collecting;       /* [owner] a young collection runs further up the stack */
-	bool polling;          /* [owner] its queue is being consumed further up the stack */
-	unsigned in_callback;  /* [owner] finalizers and callbacks on the stack */
-	uint64_t
-		polled_in_vain; /* [owner] the last grace period when its queue had nothing ready; 0 at first */
-	uint64_t callback_ns;   /* [owner] time spent in them */
-	uint64_t freed_tracked; /* [owner] objects of cyclic types destroyed by this thread */
+	uint32_t id;              /* [init] */
+	uint32_t private_bias;    /* [init] of its private objects */
+	uint32_t biased_bias;     /* [init] of its published objects */
+	bool draining;            /* [owner] dying objects are being destroyed further up the stack */
+	bool collecting;          /* [owner] a young collection runs further up the stack */
+	bool polling;             /* [owner] its queue is being consumed further up the stack */
+	unsigned in_callback;     /* [owner] finalizers and callbacks on the stack */
+	uint64_t pending_tried;   /* [owner] entries pushed when it last tried to end a grace period */
+	uint64_t helped_before;   /* [collector] helped, a round ago */
+	bool is_helping;          /* [collector] helped has moved since */
+	uint64_t poll_at;         /* [owner] entries pushed when it is time to settle some */
+	uint64_t callback_ns;     /* [owner] time spent in them */
+	uint64_t freed_tracked;   /* [owner] objects of cyclic types destroyed by this thread */
 	uint64_t freed_condemned; /* [owner] those of them that died by count, but condemned before */
+	uint64_t ended_objects;   /* [owner] published objects destroyed by this thread */
 	uint64_t ended_bytes;     /* [owner] of published objects destroyed by this thread */
 
 	struct cgc__slab *current[CGC__CLASS_COUNT]; /* [owner] */
@@ -245,6 +248,8 @@ struct cgc__context {
 	_Atomic(uint64_t) given[CGC__CLASS_COUNT + 1]; /* [atomic] cells given back by this thread, anybody's */
 	_Atomic(uint64_t) longest_stall;               /* [atomic] nanoseconds */
 	_Atomic(uint32_t) brief;        /* [atomic] written by the owner: odd in a brief section */
+	_Atomic(uint32_t) reading;      /* [atomic] written by the owner: depth of liburcu's sections */
+	_Atomic(uint64_t) helped;       /* [atomic] written by the owner: batches that it has settled itself */
 	_Atomic(bool) is_attached;      /* [atomic] */
 	struct cgc__context *next;      /* [init] all contexts, newest first */
 	struct cgc__context *pool_next; /* [lock threads] without a thread */
@@ -447,17 +452,18 @@ void cgc__young_collect_due(struct cgc__context *self);
 /* pending.c */
 void cgc__pending_push(struct cgc__context *self, void *object, uint64_t word);
 void cgc__pending_help(struct cgc__context *self);
+void cgc__pending_relieve(struct cgc__context *self);
 bool cgc__pending_consume(struct cgc__context *self, struct cgc__context *context, size_t limit);
+void cgc__pending_see_who_helps(void);
+uint64_t cgc__pending_consume_all(struct cgc__context *self, bool all);
 void cgc__pending_retry_overflow(struct cgc__context *self);
 
-/* From slow paths, once there is a batch in the thread's own queue. */
+/* From slow paths, once enough has been pushed. */
 static inline void cgc__pending_poll(struct cgc__context *self)
 {
-	/* No order needed: own number, and a hint. */
-	uint64_t pushed = atomic_load_explicit(&self->pending.pushed, memory_order_relaxed);
-	/* No order needed: a hint. */
-	uint64_t popped = atomic_load_explicit(&self->pending.popped, memory_order_relaxed);
-	if (__builtin_expect(pushed - popped >= cgc__heap.pending_batch, 0))
+	/* No order needed: own number. */
+	if (__builtin_expect(atomic_load_explicit(&self->pending.pushed, memory_order_relaxed) >= self->poll_at,
+	                     0))
 		cgc__pending_help(self);
 }
 

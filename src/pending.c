@@ -12,6 +12,12 @@
 #include "count.h"
 
 #define BATCH 64
+/* So many new entries are worth a grace period of the owner's own. */
+#define GRACE_BATCH 1024
+/* At one go, for the program's thread: entries, objects that die by them; looked at after so many entries. */
+#define HELP_ENTRIES 256
+#define HELP_OBJECTS 2048
+#define HELP_STEP 16
 /* So many headers are on their way into the cache while one entry is settled. */
 #define AHEAD 8
 
@@ -168,7 +174,7 @@ static void settle(struct cgc__context *self, const struct cgc__entry *entry)
 
 /* Takes at most BATCH entries whose grace period is over; the try-lock is not held when they are settled,
  * because that runs finalizers. */
-static size_t take_ready(struct cgc__context *context, struct cgc__entry *batch)
+static size_t take_ready(struct cgc__context *context, struct cgc__entry *batch, size_t most)
 {
 	size_t taken = 0;
 	/* CONSUME.r: the last consumer's plain fields. Pairs: CONSUME.w below. */
@@ -178,7 +184,7 @@ static size_t take_ready(struct cgc__context *context, struct cgc__entry *batch)
 	/* GRACE.r: over for us too. Pairs: GRACE.w in grace.c. */
 	if (context->pending_epoch <= atomic_load_explicit(&cgc__grace_done, memory_order_acquire)) {
 		/* No order needed: only consumers write it. */
-		while (taken < BATCH &&
+		while (taken < most &&
 		       atomic_load_explicit(&queue->popped, memory_order_relaxed) < context->pending_sealed &&
 		       cgc__queue_pop(queue, &batch[taken]))
 			taken++;
@@ -200,7 +206,7 @@ bool cgc__pending_consume(struct cgc__context *self, struct cgc__context *contex
 {
 	struct cgc__entry batch[BATCH];
 	size_t done = 0, taken;
-	while (done < limit && (taken = take_ready(context, batch)) > 0) {
+	while (done < limit && (taken = take_ready(context, batch, limit < BATCH ? limit : BATCH)) > 0) {
 		cgc__pause("pending.taken");
 		for (size_t i = 0; i < taken && i < AHEAD; i++)
 			__builtin_prefetch(cgc__header_of(batch[i].object), 1);
@@ -214,19 +220,92 @@ bool cgc__pending_consume(struct cgc__context *self, struct cgc__context *contex
 	return done > 0;
 }
 
+/* So many pushes from now the next look at the own queue is worth its time. */
+static void poll_after(struct cgc__context *self, uint64_t pushes)
+{
+	/* No order needed: own number. */
+	self->poll_at = atomic_load_explicit(&self->pending.pushed, memory_order_relaxed) + pushes;
+}
+
+static bool may_help(struct cgc__context *self)
+{
+	return !self->polling && !self->draining && self->in_callback == 0 && !cgc__grace_in_section();
+}
+
+/* The owner's grace period instead of the background thread's: what dies by it is in the owner's cache, and it comes
+ * whether that thread gets a processor or not. */
+static bool end_grace_period(struct cgc__context *self)
+{
+	/* No order needed: own number. */
+	self->pending_tried = atomic_load_explicit(&self->pending.pushed, memory_order_relaxed);
+	/* No order needed: a hint; while a window is open the dead wait for its end. */
+	return !atomic_load_explicit(&cgc__heap.window_open, memory_order_relaxed) && cgc__grace_try();
+}
+
+static bool help(struct cgc__context *self)
+{
+	uint64_t began = cgc__report_now(), callbacks = self->callback_ns, before = self->ended_objects;
+	size_t entries = 0;
+	self->polling = true;
+	while (entries < HELP_ENTRIES && self->ended_objects - before < HELP_OBJECTS &&
+	       cgc__pending_consume(self, self, HELP_STEP))
+		entries += HELP_STEP;
+	self->polling = false;
+	if (entries > 0)
+		/* No order needed: a hint, for the background thread. */
+		atomic_fetch_add_explicit(&self->helped, 1, memory_order_relaxed);
+	cgc__report_stall(self, began, callbacks);
+	return entries > 0;
+}
+
 /* The owner helps, in bounded batches. */
 void cgc__pending_help(struct cgc__context *self)
 {
-	if (self->polling || self->draining || self->in_callback > 0 || cgc__grace_in_section())
+	poll_after(self, 0);
+	if (!may_help(self) || help(self))
 		return;
-	/* No order needed: a hint; what was not ready after that grace period is not before the next. */
-	uint64_t over = atomic_load_explicit(&cgc__grace_done, memory_order_relaxed);
-	if (over == self->polled_in_vain)
+	if (self->poll_at - self->pending_tried >= GRACE_BATCH && end_grace_period(self))
+		help(self);
+	poll_after(self, cgc__heap.pending_batch - 1);
+}
+
+/* Before the owner takes more memory: what waits may be more than the number of entries says. */
+void cgc__pending_relieve(struct cgc__context *self)
+{
+	if (cgc__queue_length(&self->pending) == 0 || !may_help(self) || help(self))
 		return;
-	uint64_t began = cgc__report_now(), callbacks = self->callback_ns;
-	self->polling = true;
-	if (!cgc__pending_consume(self, self, 4 * BATCH))
-		self->polled_in_vain = over;
-	self->polling = false;
-	cgc__report_stall(self, began, callbacks);
+	end_grace_period(self);
+	help(self);
+}
+
+static struct cgc__context *all_contexts(void)
+{
+	/* CONTEXT.r. Pairs: CONTEXT.w in thread.c. */
+	return atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
+}
+
+/* Background thread, once a round: a thread that has settled some of its entries since will settle the rest, while
+ * they are in its cache. */
+void cgc__pending_see_who_helps(void)
+{
+	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next) {
+		/* No order needed: a hint. */
+		uint64_t helped = atomic_load_explicit(&context->helped, memory_order_relaxed);
+		context->is_helping = helped != context->helped_before && !cgc__heap.eager;
+		context->helped_before = helped;
+	}
+}
+
+/* Background thread: of all contexts, or of those whose owners do not help; returns how many entries are left. */
+uint64_t cgc__pending_consume_all(struct cgc__context *self, bool all)
+{
+	uint64_t left = 0;
+	for (struct cgc__context *context = all_contexts(); context != NULL; context = context->next) {
+		if (!all && context->is_helping)
+			continue;
+		while (cgc__pending_consume(self, context, SIZE_MAX))
+			;
+		left += cgc__queue_length(&context->pending);
+	}
+	return left;
 }

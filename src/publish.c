@@ -37,14 +37,21 @@ static void add(struct graph *graph, struct cgc__header *header)
 	graph->count++;
 }
 
-/* A reference from the graph to an object that is published already moves from local to shared. */
-static void move_to_shared(struct cgc__context *self, void *object)
+/* A reference from the graph to an object that is published already moves from local to shared. It stays where it is,
+ * and nothing that is published refers to the graph, so it closes no ring and leaves no suspect. */
+static void move_to_shared(struct cgc__context *self, struct cgc__header *header)
 {
-	cgc__count_expose(cgc__header_of(object));
+	cgc__count_expose(header);
 	cgc__grace_enter_brief(self);
-	if (cgc__count_bias(cgc__header_of(object)) == self->biased_bias) {
-		cgc__count_shared_up(cgc__header_of(object));
-		cgc__count_down(self, object);
+	if (cgc__count_bias(header) == self->biased_bias) {
+		cgc__count_shared_up(header);
+		/* No order needed: only this thread writes it while the bias is its own. */
+		uint64_t local = atomic_load_explicit(&header->local, memory_order_relaxed);
+		if (cgc__local_count(local) == 1)
+			cgc__count_merge(self, header, local);
+		else
+			/* COUNT.w: after the raise. Pairs: COUNT.r in window.c. */
+			atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE, memory_order_release);
 	}
 	cgc__grace_leave_brief(self);
 }
@@ -56,7 +63,7 @@ static void visit(struct cgc__context *self, struct graph *graph, void *value)
 	struct cgc__header *header = cgc__header_of(value);
 	if (cgc__count_bias(header) != self->private_bias) {
 		graph->meets_published = true;
-		move_to_shared(self, value);
+		move_to_shared(self, header);
 		return;
 	}
 	/* No order needed: private. */
@@ -104,14 +111,19 @@ bool cgc__publish_graph(struct cgc__context *self, void *object, uint64_t to_sha
 {
 	struct graph graph = {0};
 	uint64_t began = 0;
-	add(&graph, cgc__header_of(object));
 	if (cgc__slots_are_empty(object)) {
+		struct cgc__header *header = cgc__header_of(object);
+		/* No order needed: private. */
+		uint32_t count = cgc__local_count(atomic_load_explicit(&header->local, memory_order_relaxed));
+		/* No order needed: private. */
+		atomic_store_explicit(&header->local, count, memory_order_relaxed);
 		cgc__pause("publish.listed");
-		publish(self, graph.first, to_shared, from_local);
+		publish(self, header, to_shared, from_local);
 		cgc__pause("publish.done");
 		cgc__counter_add(self, CGC__PUBLISHED, 1);
 		return false;
 	}
+	add(&graph, cgc__header_of(object));
 	for (struct cgc__header *header = graph.first; header != NULL;) {
 		struct cgc__slots slots = cgc__slots_of(cgc__object_of(header));
 		for (_Atomic(void *) *slot; (slot = cgc__slots_next(&slots)) != NULL;)

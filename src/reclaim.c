@@ -86,14 +86,6 @@ void cgc__release_last_private(void *object)
 	cgc__slab_give_young(self, header);
 }
 
-/* DEAD is set, and the caller has the object to itself. */
-void cgc__reclaim_dead(struct cgc__context *self, void *object)
-{
-	list_dying(self, cgc__header_of(object));
-	if (!self->draining)
-		cgc__reclaim_drain(self);
-}
-
 static void finalize_private(struct cgc__context *self, struct cgc__header *header, const struct cgc_type *type)
 {
 	set_flag(header, CGC__FINALIZED);
@@ -260,14 +252,46 @@ static void give_back(struct cgc__context *self, void *object)
 	cgc__grace_leave_brief(self);
 }
 
+/* Published, destroyed by counting. */
+static void count_end(struct cgc__context *self, struct cgc__header *header)
+{
+	/* No order needed: whoever has a dead object to itself got it through an acquire. */
+	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
+	/* No order needed: as above. */
+	atomic_store_explicit(&header->flags, flags | CGC__DESTROYED, memory_order_relaxed);
+	self->freed_tracked += (flags & CGC__UNTRACKED) == 0;
+	self->freed_condemned += (flags & (CGC__UNTRACKED | CGC__CONDEMNED_ONCE)) == CGC__CONDEMNED_ONCE;
+	self->ended_objects++;
+	self->ended_bytes += cgc__reclaim_bytes(cgc__object_of(header));
+	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
+}
+
 /* A leaf that only its last handle led to. */
 void cgc__reclaim_handed(struct cgc__context *self, void *object)
 {
 	cgc__pause("reclaim.handed_dead");
-	set_flag(cgc__header_of(object), CGC__DESTROYED);
-	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
-	self->ended_bytes += cgc__reclaim_bytes(object);
+	count_end(self, cgc__header_of(object));
 	give_back(self, object);
+}
+
+/* DEAD is set, and the caller has the object to itself. */
+void cgc__reclaim_dead(struct cgc__context *self, void *object)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	/* No order needed: as in count_end(); and a weak reference can be made no more. */
+	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
+	/* No order needed: as above. */
+	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_relaxed);
+	if ((flags & (CGC__PLAIN | CGC__DESTROYED)) == CGC__PLAIN && (shared & CGC__HAS_WEAK) == 0 &&
+	    cgc__slots_are_empty(object)) {
+		/* Nothing to call, nothing else to release. */
+		count_end(self, header);
+		give_back(self, object);
+		return;
+	}
+	list_dying(self, header);
+	if (!self->draining)
+		cgc__reclaim_drain(self);
 }
 
 static void destroy_private(struct cgc__context *self, struct cgc__header *header, const struct cgc_type *type)
@@ -323,15 +347,7 @@ static void end_published(struct cgc__context *self, struct cgc__header *header,
 	if (type->destroy != NULL)
 		cgc__reclaim_run(self, type->destroy, object);
 	let_children_fall(self, object, FROM_PUBLISHED);
-	set_flag(header, CGC__DESTROYED);
-	if (!cgc__count_is_untracked(header)) {
-		self->freed_tracked++;
-		/* No order needed: as above. */
-		if ((atomic_load_explicit(&header->flags, memory_order_relaxed) & CGC__CONDEMNED_ONCE) != 0)
-			self->freed_condemned++;
-	}
-	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
-	self->ended_bytes += cgc__reclaim_bytes(object);
+	count_end(self, header);
 	if (had_weak)
 		cgc__pending_push(self, object, CGC__DEAD);
 	else

@@ -225,9 +225,19 @@ static void set_current(struct cgc__context *self, uint32_t size_class, struct c
 	self->current[size_class] = slab;
 }
 
+static bool is_exhausted(const struct cgc__context *self, uint32_t size_class)
+{
+	const struct cgc__slab *slab = self->current[size_class];
+	return self->partial[size_class] == NULL &&
+	       (slab == NULL || (slab->free == NULL && slab->bumped == slab->cell_count));
+}
+
 /* A slab with a free cell becomes the current one. */
 static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 {
+	/* First of all: what is destroyed by it may allocate too. */
+	if (is_exhausted(self, size_class))
+		cgc__pending_relieve(self);
 	struct cgc__slab *slab = self->current[size_class];
 	if (slab != NULL && slab->free != NULL)
 		return slab;
@@ -258,6 +268,7 @@ static struct cgc__slab *refill(struct cgc__context *self, uint32_t size_class)
 
 static struct cgc__header *take_large(struct cgc__context *self, size_t cell_bytes)
 {
+	cgc__pending_relieve(self);
 	cgc__pace_take(self, cell_bytes);
 	uint64_t began = cgc__report_now();
 	struct cgc__slab *slab = new_slab(self, CGC__CLASS_LARGE, cell_bytes);

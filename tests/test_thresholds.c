@@ -21,7 +21,7 @@ static void thresholds_are_those_set_last(UNUSED void **state)
 	cgc_get_threshold(threshold);
 	assert_int_equal(threshold[0], 10000);
 	assert_int_equal(threshold[1], 2);
-	assert_int_equal(threshold[2], 10);
+	assert_int_equal(threshold[2], 0);
 	const unsigned other[3] = {123, 4, 5};
 	cgc_set_threshold(other);
 	cgc_get_threshold(threshold);

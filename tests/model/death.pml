@@ -4,8 +4,8 @@
  *
  * Stands for: cgc__count_shared_down(), cgc__count_after_shared_down(), cgc__count_queue() of src/count.[hc];
  * take_ready(), settle_zero(), look_again(), cgc__pending_push(), cgc__pending_retry_overflow() of src/pending.c;
- * drop_published_child(), give_back() of src/reclaim.c; cgc__grace_wait(), cgc__grace_seal(), cgc__grace_stamp(),
- * cgc__grace_is_old() of src/grace.[hc], with their numbers; cgc__window_open(), take_suspects(), cgc__window_close()
+ * drop_published_child(), give_back() of src/reclaim.c; cgc__grace_wait(), cgc__grace_try(), cgc__grace_seal(),
+ * cgc__grace_stamp(), cgc__grace_is_old() of src/grace.[hc], with their numbers; cgc__window_open(), take_suspects(), cgc__window_close()
  * of src/window.c as far as memory goes.
  *
  * Abstracted: an equal version means an equal word. All objects are merged: shared is the count. Two queues, each
@@ -19,11 +19,13 @@
  * HOLDS: -DOPS=1 -DGRACES=2 -DOVERFLOW : entries that found no memory
  * HOLDS: -DOPS=2 -DOPS1=1 -DGRACES=4 -DONE_PARENT -DCHILD_ROOT : the stamp: a child unlinked elsewhere, and borrowed
  * HOLDS: -DOPS=1 -DGRACES=3 -DWINDOW -DONE_PARENT -DCHILD_ROOT : memory, and a window that takes suspects that die
+ * HOLDS: -DOPS=2 -DGRACES=2 -DONE_PARENT -DCHILD_ROOT -DCHILD_ROOTS -DTRIES=4 : the stamp, and grace periods that are tried in vain
  * DEEP: -DOPS=2 -DGRACES=3 : two parents, two operations each
  * BREAKS: -DOPS=1 -DGRACES=3 -DSPLIT_DROP : a child of two dead parents is flagged after its discount, in freed memory
  * BREAKS: -DOPS=2 -DOPS1=1 -DGRACES=4 -DONE_PARENT -DCHILD_ROOT -DSTAMP_IGNORED : a child dies with its parent although it was unlinked lately
  * BREAKS: -DOPS=2 -DOPS1=1 -DGRACES=4 -DONE_PARENT -DCHILD_ROOT -DSTAMP_FIRST : the stamp is read before the word
  * BREAKS: -DOPS=2 -DOPS1=1 -DGRACES=4 -DONE_PARENT -DCHILD_ROOT -DNO_ZERO_GRACE : no grace period before zero is dead
+ * BREAKS: -DOPS=2 -DGRACES=2 -DONE_PARENT -DCHILD_ROOT -DCHILD_ROOTS -DTRIES=4 -DABANDON : a try in vain leaves its number, and the next takes another: a stamp looks older than it is
  * BREAKS: -DOPS=1 -DGRACES=3 -DWINDOW -DONE_PARENT -DCHILD_ROOT -DFREE_SUSPECT : memory goes back although its name is in a suspect queue
  * BREAKS: -DOPS=1 -DGRACES=3 -DWINDOW -DONE_PARENT -DCHILD_ROOT -DNO_MEMORY_KEPT : memory goes back although a window is open
  * BREAKS: -DOPS=3 -DGRACES=3 -DNOT_COMPARED : an entry is settled although its word has changed
@@ -261,10 +263,20 @@ endgrace:	atomic { epoch <= done };
 	od
 }
 
+/* Tries in vain, if any, and whoever ends it. */
 inline grace() {
 	atomic { started++; number = started };
 	atomic { waits = open };
-	atomic { waits == 0 };
+	do
+	:: atomic { waits == 0 -> break }
+#ifdef TRIES
+	:: atomic { waits != 0 && started - done <= TRIES ->
+#ifdef ABANDON
+			started++; number = started;
+#endif
+			waits = open }
+#endif
+	od;
 	atomic { done = number; number = 0 }
 }
 #define ANY_SUSPECT (suspected[0] || suspected[1] || suspected[2])
@@ -313,6 +325,9 @@ init {
 #endif
 #ifdef CHILD_ROOT
 		slot[5] = CHILD; count[2]++;
+#ifdef CHILD_ROOTS
+		slot[4] = CHILD; count[2]++;
+#endif
 #endif
 		run background(); run settler(0); run settler(1); run mutator(0, OPS); run mutator(1, OPS1)
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Brief sections: a number that is odd inside, which a grace period waits for after its own barrier.
+ * Brief sections: a number that is odd inside, which a grace period waits for, or looks at, after its own barrier.
  *
- * Stands for: cgc__grace_enter_brief(), cgc__grace_leave_brief(), cgc__grace_wait() of src/grace.[hc], and what relies on
+ * Stands for: cgc__grace_enter_brief(), cgc__grace_leave_brief(), cgc__grace_wait(), cgc__grace_try() of src/grace.[hc],
+ * where `reading` of the program's sections is read as the number is; and what relies on
  * them: a look at the bias and a store to local by the owner, who is revoked meanwhile.
  *
  * Stores wait in a buffer and become visible at any time, before older ones of other words too, as on ARMv8; a release
@@ -15,12 +16,15 @@
  *
  * HOLDS: -DOPS=3 : three sections
  * HOLDS: -DOPS=5 : five sections
+ * HOLDS: -DOPS=5 -DTRY : five sections, and a grace period that is tried, in vain at first, until no section is open
  * DEEP: -DOPS=12 : twelve sections
  * BREAKS: -DOPS=2 -DNO_BARRIER : the number is looked at without a barrier; its store waits in the buffer
  * BREAKS: -DOPS=2 -DLOOK_FIRST : the number is looked at before the barrier
  * BREAKS: -DOPS=2 -DRELAXED_LEAVE : the number is even again before local is seen
  * BREAKS: -DOPS=2 -DBIAS_FIRST : the bias is looked at before the section begins
  * BREAKS: -DOPS=2 -DNO_WAIT : an odd number is not waited for
+ * BREAKS: -DOPS=2 -DTRY -DONE_TRY : a try in vain passes for a grace period
+ * BREAKS: -DOPS=2 -DTRY -DNO_BARRIER : a try without a barrier
  * BREAKS: -DOPS=2 -DNESTED : a section in a section: the number is even inside
  */
 #ifndef OPS
@@ -115,8 +119,19 @@ proctype revoker() {
 	number = visible[NUMBER];
 #endif
 #ifndef NO_BARRIER
-	atomic { do :: count > 0 -> make_visible(0) :: else -> break od }
+	atomic { do :: count > 0 -> make_visible(0) :: else -> break od };
 #endif
+#ifdef TRY
+	do
+#ifdef ONE_TRY
+	:: visible[NUMBER] & 1 -> break
+#else
+	:: visible[NUMBER] & 1 -> skip /* in vain: somebody tries again */
+#endif
+	:: else -> break
+	od;
+	skip; /* no jump into a d_step */
+#else
 #ifndef LOOK_FIRST
 	number = visible[NUMBER];
 #endif
@@ -125,6 +140,7 @@ proctype revoker() {
 	:: number & 1 -> visible[NUMBER] != number
 	:: else
 	fi;
+#endif
 #endif
 	d_step { over = true; seen = visible[LOCAL]; assert(seen == latest[LOCAL]) }
 }
