@@ -296,8 +296,9 @@ CGC_API int cgc_thread_attach(void);
  * attaching again is an error. */
 CGC_API void cgc_thread_detach(void);
 
-/* Before and after a long wait: collects the thread's young garbage and hands its queues to the
- * background thread. Forgetting it costs only the garbage cycles that are still private. */
+/* Before and after a long wait: collects the thread's young garbage, hands its queues to the
+ * background thread, and memory of objects that others made back to them (it keeps up to 4 KiB of that
+ * for a while). Forgetting it costs only that and the garbage cycles that are still private. */
 CGC_API void cgc_park(void);
 CGC_API void cgc_unpark(void);
 

@@ -31,21 +31,21 @@ static void collect_if_due(struct cgc__context *self)
 	self->young_count[0]++;
 }
 
-/* Everything but the contents. */
+/* Everything that is not zero. */
 static inline void *dress(struct cgc__context *self, struct cgc__header *header, uint64_t info)
 {
-	header->type = CGC__INFO_ID(info);
-	/* No order needed, here and below: private, and published later by PUBLISH.w. */
-	atomic_store_explicit(&header->flags, CGC__INFO_FLAGS(info), memory_order_relaxed);
-	/* No order needed: private. */
-	atomic_store_explicit(&header->unlinked, 0, memory_order_relaxed);
-	/* No order needed: private. */
+	/* No order needed: private, and published later by PUBLISH.w. */
 	atomic_store_explicit(&header->local, 1, memory_order_relaxed);
-	/* No order needed: private. */
-	atomic_store_explicit(&header->shared, 0, memory_order_relaxed);
-	/* No order needed: private. */
-	atomic_store_explicit(&header->bias, self->private_bias, memory_order_relaxed);
+	/* No order needed: as above. */
+	atomic_store_explicit(&header->first, CGC__INFO_FIRST(info) | (uint64_t)self->private_bias << 32,
+	                      memory_order_relaxed);
 	return header + 1;
+}
+
+/* From here on a new object is zero. */
+static inline char *shared_of(struct cgc__header *header)
+{
+	return (char *)header + offsetof(struct cgc__header, shared);
 }
 
 /* Debug mode may have changed since the thread's last look: cgc_stop() and cgc_start() do not detach others. */
@@ -97,7 +97,7 @@ static void *try_new(struct cgc_type *type, size_t trailing, const char *functio
 		cgc__sites_record(cgc__slab_of(header), cgc__slab_cell(cgc__slab_of(header), header), caller);
 	if ((CGC__INFO_FLAGS(info) & CGC__UNTRACKED) == 0)
 		cgc__slab_hold(self, cgc__slab_of(header), CGC__HOLD_TOUCHED);
-	memset(header + 1, 0, bytes - sizeof(*header));
+	memset(shared_of(header), 0, bytes - offsetof(struct cgc__header, shared));
 	if (has_array)
 		*cgc__slab_trailing(header) = (uint32_t)trailing;
 	return dress(self, header, info);
@@ -115,20 +115,22 @@ static void *new_or_handler(struct cgc_type *type, size_t trailing, const char *
 	}
 }
 
-/* Contents of a cell, 8 bytes or 16 to 128: a few stores, no loop, no call. */
-static inline void clear(char *contents, size_t bytes)
+/* The shared word and contents of a cell, 8 to 128 bytes: a few stores, no loop, no call. */
+static inline void clear(struct cgc__header *header, size_t payload)
 {
-	if (bytes == 8) {
-		memset(contents, 0, 8);
-	} else if (bytes <= 32) {
-		memset(contents, 0, 16);
-		memset(contents + bytes - 16, 0, 16);
-	} else if (bytes <= 64) {
-		memset(contents, 0, 32);
-		memset(contents + bytes - 32, 0, 32);
+	char *begin = shared_of(header), *end = (char *)(header + 1) + payload;
+	if (payload <= 24) {
+		memset(begin, 0, 16);
+		memset(end - 16, 0, 16);
+	} else if (payload <= 56) {
+		memset(begin, 0, 32);
+		memset(end - 32, 0, 32);
+	} else if (payload <= 120) {
+		memset(begin, 0, 64);
+		memset(end - 64, 0, 64);
 	} else {
-		memset(contents, 0, 64);
-		memset(contents + bytes - 64, 0, 64);
+		memset(begin, 0, 128);
+		memset(end - 16, 0, 16);
 	}
 }
 
@@ -136,7 +138,7 @@ static inline void clear(char *contents, size_t bytes)
 static __attribute__((noinline)) void *clear_and_dress(struct cgc__context *self, struct cgc__header *header,
                                                        uint64_t info, size_t payload)
 {
-	memset(header + 1, 0, payload);
+	memset(shared_of(header), 0, sizeof(uint64_t) + payload);
 	return dress(self, header, info);
 }
 
@@ -172,7 +174,7 @@ ENTRY void *cgc_new(struct cgc_type *type)
 	struct cgc__header *header = cgc__slab_pop(self, slab);
 	if (CGC__INFO_PAYLOAD(info) > 128)
 		return clear_and_dress(self, header, info, CGC__INFO_PAYLOAD(info));
-	clear((char *)(header + 1), CGC__INFO_PAYLOAD(info));
+	clear(header, CGC__INFO_PAYLOAD(info));
 	return dress(self, header, info);
 }
 
@@ -199,7 +201,7 @@ ENTRY void *cgc_new_n(struct cgc_type *type, size_t count)
 	size_t payload = cell - sizeof(struct cgc__header) - sizeof(uint64_t);
 	if (payload > 128)
 		return clear_and_dress(self, header, info, payload);
-	clear((char *)(header + 1), payload);
+	clear(header, payload);
 	return dress(self, header, info);
 }
 

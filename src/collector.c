@@ -123,7 +123,7 @@ static void round_of_queues(struct cgc__context *self, bool all)
 		cgc__pause("collector.round_waited");
 		cgc__pending_consume_all(self, all);
 	}
-	cgc__slab_release_retired();
+	cgc__remote_release_retired(self);
 }
 
 static uint64_t pushed_by_others(const struct cgc__context *self)

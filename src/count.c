@@ -6,6 +6,7 @@
  * (what a lost reference leaves).
  */
 #include "count.h"
+#include "type.h"
 
 /* Refuses what is no usable object of this thread; true if it is private to it. */
 static bool check_kind(struct cgc__context *self, const void *object, const char *function)
@@ -228,14 +229,10 @@ static bool is_leaf(const struct cgc__header *header)
 	       cgc__type_maps[header->type] == 0 && cgc__local_count(local) == 1;
 }
 
-void cgc_transfer(void *object)
+/* Apart, or handing a leaf over would save registers for it. */
+static __attribute__((noinline)) void transfer_published(struct cgc__context *self, void *object)
 {
-	struct cgc__context *self = cgc__thread_self();
 	struct cgc__header *header = cgc__header_of(object);
-	if (check_kind(self, object, "cgc_transfer")) {
-		cgc__publish_graph(self, object, CGC__SHARED_ONE | (is_leaf(header) ? CGC__HANDED : 0), 1);
-		return;
-	}
 	cgc__grace_enter_brief(self);
 	if (cgc__count_bias(header) == self->biased_bias) {
 		/* Raise before lowering: the total is never too low. */
@@ -244,4 +241,15 @@ void cgc_transfer(void *object)
 		cgc__count_down(self, object);
 	}
 	cgc__grace_leave_brief(self);
+}
+
+void cgc_transfer(void *object)
+{
+	struct cgc__context *self = cgc__thread_self();
+	if (!check_kind(self, object, "cgc_transfer")) {
+		transfer_published(self, object);
+		return;
+	}
+	uint64_t handed = is_leaf(cgc__header_of(object)) ? CGC__HANDED : 0;
+	cgc__publish_graph(self, object, CGC__SHARED_ONE | handed, 1);
 }

@@ -70,14 +70,14 @@ static inline void cgc__count_shared_up(struct cgc__header *header)
  * Model: tests/model/handoff.pml. */
 static inline bool cgc__count_kill_handed(struct cgc__header *header)
 {
-	/* No order needed: the exchange below checks it. */
-	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_relaxed);
-	/* HANDED.r, COUNT.w, DEAD.w: acquire, for what others did to it before they gave up theirs. Pairs: HANDED.w,
-	 * and COUNT.w below. */
-	return (shared & 0xff) == (CGC__MERGED | CGC__HANDED) && cgc__shared_count(shared) == 1 &&
-	       atomic_compare_exchange_strong_explicit(&header->shared, &shared,
-	                                               (shared + CGC__SHARED_RELEASE) | CGC__DEAD,
-	                                               memory_order_acq_rel, memory_order_relaxed);
+	/* HANDED.r: and what others did to it before they gave up theirs. Pairs: HANDED.w, and COUNT.w below. */
+	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
+	if ((shared & 0xff) != (CGC__MERGED | CGC__HANDED) || cgc__shared_count(shared) != 1)
+		return false;
+	/* COUNT.w, DEAD.w: no exchange; nobody else writes the word. */
+	atomic_store_explicit(&header->shared, (shared + CGC__SHARED_RELEASE) | CGC__DEAD,
+	                      memory_order_release);
+	return true;
 }
 
 /* One reference less in shared. In a section. Not the last: nothing of the object is looked at afterwards but for what

@@ -100,7 +100,7 @@ static inline uint32_t cgc__local_count(uint64_t local)
  * ever, and memory given back only by that context's holder (never published anything) or by the background
  * thread (so that a window can read any slab it has seen).
  *
- * cells in free + bumped over + in remote + objects = cell_count
+ * cells in free + bumped over + in remote + outgoing + objects = cell_count
  * generation[cell] = 0: free or generation 0, 1: generation 1, 2: published
  * ---------------------------------------------------------------------------------------------- */
 
@@ -189,7 +189,7 @@ enum cgc__counter {
 	CGC__MADE_LARGE_BYTES,
 	CGC__GIVEN_LARGE_BYTES,
 	CGC__PUBLISHED,
-	CGC__DIED_BY_COUNT,
+	CGC__DIED_BY_COUNT, /* and context.died */
 	CGC__DIED_LOCALLY,
 	CGC__DIED_BY_DETECTOR,
 	CGC__WAIT_BEGUN, /* dead or dying, behind a grace period */
@@ -220,12 +220,15 @@ struct cgc__context {
 	uint64_t ended_objects;   /* [owner] published objects destroyed by this thread */
 	uint64_t ended_bytes;     /* [owner] of published objects destroyed by this thread */
 
-	struct cgc__slab *current[CGC__CLASS_COUNT]; /* [owner] */
-	struct cgc__slab *partial[CGC__CLASS_COUNT]; /* [owner] */
-	struct cgc__slab *touched;                   /* [owner] may hold objects of generation 0 */
-	struct cgc__slab *elder;                     /* [owner] may hold objects of generation 1 */
-	struct cgc__slab *collected;                 /* [owner] off `returned`, still to be looked at */
-	_Atomic(struct cgc__slab *) returned;        /* [atomic] slabs with cells in remote */
+	struct cgc__slab *outgoing; /* [owner] another's: cells freed, not yet in remote; NULL: none */
+	struct cgc__header *outgoing_first, *outgoing_last; /* [owner] linked through local */
+	uint32_t outgoing_count;                            /* [owner] */
+	struct cgc__slab *current[CGC__CLASS_COUNT];        /* [owner] */
+	struct cgc__slab *partial[CGC__CLASS_COUNT];        /* [owner] */
+	struct cgc__slab *touched;                          /* [owner] may hold objects of generation 0 */
+	struct cgc__slab *elder;                            /* [owner] may hold objects of generation 1 */
+	struct cgc__slab *collected;                        /* [owner] off `returned`, still to be looked at */
+	_Atomic(struct cgc__slab *) returned;               /* [atomic] slabs with cells in remote */
 	pthread_mutex_t slabs_lock;
 	struct cgc__slab **slabs; /* [lock slabs_lock] all of them, the shared ones first */
 	size_t slab_count, slab_shared_count, slab_capacity; /* [lock slabs_lock] */
@@ -246,6 +249,7 @@ struct cgc__context {
 	_Atomic(uint64_t) counter[CGC__COUNTERS];      /* [atomic] written by the owner */
 	_Atomic(uint64_t) made[CGC__CLASS_COUNT + 1];  /* [atomic] cells taken, by size */
 	_Atomic(uint64_t) given[CGC__CLASS_COUNT + 1]; /* [atomic] cells given back by this thread, anybody's */
+	_Atomic(uint64_t) died[CGC__CLASS_COUNT];      /* [atomic] given back as well: its own, died by count */
 	_Atomic(uint64_t) longest_stall;               /* [atomic] nanoseconds */
 	_Atomic(uint32_t) brief;        /* [atomic] written by the owner: odd in a brief section */
 	_Atomic(uint32_t) reading;      /* [atomic] written by the owner: depth of liburcu's sections */
@@ -351,27 +355,6 @@ void cgc__sites_clear(void);
 void cgc__sites_count(const struct cgc__slab *slab, uint32_t cell);
 void cgc__sites_print(void);
 
-/* type.c */
-extern _Atomic(struct cgc_type *) cgc__types[];
-/* Of a type: a bit for each of the first 63 words of an object that is a reference. */
-extern uint64_t cgc__type_maps[];
-#define CGC__MAP_WORDS 63
-#define CGC__MAP_IS_PART (UINT64_C(1) << 63) /* there are others */
-
-static inline struct cgc_type *cgc__type_of_id(uint16_t id)
-{
-	/* TYPE.r. Pairs: TYPE.w in type.c. */
-	return atomic_load_explicit(&cgc__types[id], memory_order_acquire);
-}
-
-uint64_t cgc__type_info(struct cgc_type *type, const char *function);
-
-/* cgc_type.cgc__info: payload bytes to clear[63:32] header flags[31:24] size class[23:16] number[15:0] */
-#define CGC__INFO_ID(info) ((uint16_t)(info))
-#define CGC__INFO_CLASS(info) ((uint32_t)((info) >> 16 & 0xff))
-#define CGC__INFO_FLAGS(info) ((uint8_t)((info) >> 24 & 0xff))
-#define CGC__INFO_PAYLOAD(info) ((size_t)((info) >> 32))
-
 /* slab.c */
 struct cgc__header *cgc__slab_take(struct cgc__context *self, size_t cell_bytes);
 void cgc__slab_give(struct cgc__context *self, struct cgc__header *header);
@@ -380,7 +363,8 @@ void cgc__slab_leave(struct cgc__context *self);
 void cgc__slab_share(struct cgc__slab *slab);
 void cgc__slab_hold(struct cgc__context *self, struct cgc__slab *slab, uint8_t reason);
 void cgc__slab_let_go(struct cgc__context *self, struct cgc__slab *slab, uint8_t reason);
-void cgc__slab_release_retired(void);
+void cgc__remote_send(struct cgc__context *self);
+void cgc__remote_release_retired(struct cgc__context *self);
 struct cgc__slab *cgc__slab_walk(struct cgc__context *self, size_t *position, struct cgc__slab *previous);
 void cgc__slab_sum(struct cgc__context *context, uint64_t *made, uint64_t *live, uint64_t *live_bytes);
 size_t cgc__slab_snapshot(struct cgc__context *context, struct cgc__slab **out, size_t capacity);

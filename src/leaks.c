@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "count.h"
+#include "type.h"
 
 #define NAMED 64 /* types listed one by one */
 

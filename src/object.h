@@ -5,7 +5,7 @@
 #ifndef CGC_OBJECT_H
 #define CGC_OBJECT_H
 
-#include "heap.h"
+#include "type.h"
 
 struct cgc__slots {
 	_Atomic(void *) *words;      /* the object */
@@ -43,6 +43,8 @@ static inline bool cgc__slots_are_empty(void *object)
 {
 	const _Atomic(void *) *words = object;
 	uint64_t map = cgc__type_maps[cgc__header_of(object)->type];
+	if (map == 0)
+		return true;
 	if ((map & CGC__MAP_IS_PART) != 0)
 		return false;
 	for (; map != 0; map &= map - 1)

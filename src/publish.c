@@ -98,31 +98,19 @@ static void publish(struct cgc__context *self, struct cgc__header *header, uint6
 	                      memory_order_relaxed);
 	if (internal >= CGC__SHARED_LIMIT)
 		cgc__count_saturate(header);
-	cgc__slab_share(slab);
+	if (__builtin_expect(!slab->is_shared, 0))
+		cgc__slab_share(slab);
 	cgc__pause("publish.words_written");
 	/* GENERATION.w: header and fields before a window can find it. Pairs: GENERATION.r in window.c. */
 	atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 2, memory_order_release);
 }
 
-/* Publishes the graph of a private object. To the shared word of the object itself, `to_shared` is added (references,
- * HANDED), and `from_local` of the caller's references are taken away. True if the graph refers to objects that were
- * published before, so that storing it may close a ring. */
-bool cgc__publish_graph(struct cgc__context *self, void *object, uint64_t to_shared, uint32_t from_local)
+/* Apart, or publishing a leaf would save registers for it. */
+static __attribute__((noinline)) bool publish_reachable(struct cgc__context *self, void *object,
+                                                        uint64_t to_shared, uint32_t from_local)
 {
 	struct graph graph = {0};
 	uint64_t began = 0;
-	if (cgc__slots_are_empty(object)) {
-		struct cgc__header *header = cgc__header_of(object);
-		/* No order needed: private. */
-		uint32_t count = cgc__local_count(atomic_load_explicit(&header->local, memory_order_relaxed));
-		/* No order needed: private. */
-		atomic_store_explicit(&header->local, count, memory_order_relaxed);
-		cgc__pause("publish.listed");
-		publish(self, header, to_shared, from_local);
-		cgc__pause("publish.done");
-		cgc__counter_add(self, CGC__PUBLISHED, 1);
-		return false;
-	}
 	add(&graph, cgc__header_of(object));
 	for (struct cgc__header *header = graph.first; header != NULL;) {
 		struct cgc__slots slots = cgc__slots_of(cgc__object_of(header));
@@ -148,4 +136,23 @@ bool cgc__publish_graph(struct cgc__context *self, void *object, uint64_t to_sha
 	if (began != 0)
 		cgc__report_stall(self, began, self->callback_ns);
 	return graph.meets_published;
+}
+
+/* Publishes the graph of a private object. To the shared word of the object itself, `to_shared` is added (references,
+ * HANDED), and `from_local` of the caller's references are taken away. True if the graph refers to objects that were
+ * published before, so that storing it may close a ring. */
+bool cgc__publish_graph(struct cgc__context *self, void *object, uint64_t to_shared, uint32_t from_local)
+{
+	if (!cgc__slots_are_empty(object))
+		return publish_reachable(self, object, to_shared, from_local);
+	struct cgc__header *header = cgc__header_of(object);
+	/* No order needed: private. */
+	uint32_t count = cgc__local_count(atomic_load_explicit(&header->local, memory_order_relaxed));
+	/* No order needed: private. */
+	atomic_store_explicit(&header->local, count, memory_order_relaxed);
+	cgc__pause("publish.listed");
+	publish(self, header, to_shared, from_local);
+	cgc__pause("publish.done");
+	cgc__counter_add(self, CGC__PUBLISHED, 1);
+	return false;
 }

@@ -82,7 +82,6 @@ void cgc__release_last_private(void *object)
 		self->freed_tracked++;
 		self->young_count[0]--;
 	}
-	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
 	cgc__slab_give_young(self, header);
 }
 
@@ -305,12 +304,13 @@ static void destroy_private(struct cgc__context *self, struct cgc__header *heade
 		if (self->young_count[0] > 0)
 			self->young_count[0]--;
 	}
-	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
 	/* No order needed: private. */
-	if ((atomic_load_explicit(&header->flags, memory_order_relaxed) & CGC__ELDER) != 0)
-		cgc__slab_give(self, header);
-	else
+	if ((atomic_load_explicit(&header->flags, memory_order_relaxed) & CGC__ELDER) == 0) {
 		cgc__slab_give_young(self, header);
+		return;
+	}
+	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
+	cgc__slab_give(self, header);
 }
 
 static bool clear_weak(struct cgc__context *self, struct cgc__header *header)

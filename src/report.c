@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "heap.h"
+#include "type.h"
 
 static _Atomic(cgc_oom_handler *) oom_handler;
 
@@ -269,9 +270,13 @@ uint64_t cgc__report_died_by_count(void)
 	uint64_t sum = 0;
 	/* CONTEXT.r. Pairs: CONTEXT.w in thread.c. */
 	struct cgc__context *context = atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
-	for (; context != NULL; context = context->next)
-		/* No order needed: a number that paces. */
+	for (; context != NULL; context = context->next) {
+		/* No order needed: a statistic, and a number that paces. */
 		sum += atomic_load_explicit(&context->counter[CGC__DIED_BY_COUNT], memory_order_relaxed);
+		for (int i = 0; i < CGC__CLASS_COUNT; i++)
+			/* No order needed: as above. */
+			sum += atomic_load_explicit(&context->died[i], memory_order_relaxed);
+	}
 	return sum;
 }
 
@@ -299,7 +304,7 @@ void cgc_get_stats(struct cgc_stats *stats)
 		stats->generation[i] = (struct cgc_generation_stats){numbers[0], numbers[1], numbers[2],
 		                                                     numbers[3], numbers[4]};
 	}
-	stats->objects_freed_by_count = sum[CGC__DIED_BY_COUNT];
+	stats->objects_freed_by_count = cgc__report_died_by_count();
 	stats->objects_freed_locally = sum[CGC__DIED_LOCALLY];
 	stats->objects_freed_by_detector = sum[CGC__DIED_BY_DETECTOR];
 	stats->objects_published = sum[CGC__PUBLISHED];

@@ -3,10 +3,7 @@
  * Memory for objects: cells of one size in slabs of 64 KiB (heap.h has the structure and its equation).
  *
  * The owner allocates from its current slab of each size: a list of free cells, then cells never used. A cell
- * that its owner frees goes back to the slab's list. A cell freed by another thread goes on the slab's remote
- * stack; the push that finds that stack empty also puts the slab on its context's `returned` stack, once, where
- * the owner picks it up when it runs out. A slab whose cells are all on its remote stack is taken from there by
- * the background thread, so that an owner that sleeps for ever keeps no memory.
+ * that its owner frees goes back to the slab's list; cells that others free come back through remote.c.
  * Model: tests/model/slab.pml.
  */
 #include <string.h>
@@ -19,7 +16,7 @@
 /* Cells never used that one refill takes. */
 #define EXTENSION 64
 
-static void give_to_jemalloc(struct cgc__slab *slab)
+void cgc__slab_unmap(struct cgc__slab *slab)
 {
 	cgc__memory_put(slab->window_map, slab->cell_count * sizeof(uint32_t));
 	cgc__sites_drop(slab);
@@ -34,7 +31,7 @@ static void release(struct cgc__slab *slab)
 	pthread_mutex_lock(&context->slabs_lock);
 	cgc__slab_remove(context, slab);
 	pthread_mutex_unlock(&context->slabs_lock);
-	give_to_jemalloc(slab);
+	cgc__slab_unmap(slab);
 }
 
 static struct cgc__slab *new_slab(struct cgc__context *self, uint32_t size_class, size_t cell_bytes)
@@ -93,54 +90,6 @@ static void add_partial(struct cgc__context *self, struct cgc__slab *slab)
 	slab->alone = CGC__ALONE_PARTIAL;
 }
 
-/* slab.remote: how many cells above, the offset of the first below; 0 is none. */
-static uint64_t remote_word(const struct cgc__slab *slab, const struct cgc__header *first, uint64_t count)
-{
-	return count << 32 | (uint64_t)((uintptr_t)first - (uintptr_t)slab);
-}
-
-static struct cgc__header *remote_first(const struct cgc__slab *slab, uint64_t word)
-{
-	return word != 0 ? (struct cgc__header *)((uintptr_t)slab + (uint32_t)word) : NULL;
-}
-
-static struct cgc__header *next_free(const struct cgc__header *header)
-{
-	/* No order needed: the list is the reader's own by now. */
-	return (struct cgc__header *)atomic_load_explicit(&header->local, memory_order_relaxed);
-}
-
-/* Owner: takes what others freed, all at once. */
-static void collect_remote(struct cgc__slab *slab)
-{
-	/* REMOTE.r: what the freeing threads wrote to the cells. Release: our look at returned_next, before another
-	 * thread that finds the stack empty returns the slab again. Pairs: REMOTE.w in give_remote(). */
-	uint64_t word = atomic_exchange_explicit(&slab->remote, 0, memory_order_acq_rel);
-	cgc__pause("slab.remote_collected");
-	struct cgc__header *first = remote_first(slab, word), *last = first;
-	slab->used -= (uint32_t)(word >> 32);
-	if (first == NULL)
-		return;
-	if (slab->free != NULL) {
-		while (next_free(last) != NULL)
-			last = next_free(last);
-		/* No order needed: owner only. */
-		atomic_store_explicit(&last->local, (uintptr_t)slab->free, memory_order_relaxed);
-	}
-	slab->free = first;
-}
-
-static void return_slab(struct cgc__context *context, struct cgc__slab *slab)
-{
-	/* No order needed: the exchange below checks it. */
-	struct cgc__slab *head = atomic_load_explicit(&context->returned, memory_order_relaxed);
-	do {
-		slab->returned_next = head;
-		/* RETURNED.w. Pairs: RETURNED.r in collect_returned() and cgc__slab_release_retired(). */
-	} while (!atomic_compare_exchange_weak_explicit(&context->returned, &head, slab, memory_order_release,
-	                                                memory_order_relaxed));
-}
-
 /* Owner: an empty slab that it has no reason to keep. */
 static void retire_empty(struct cgc__context *self, struct cgc__slab *slab)
 {
@@ -155,14 +104,8 @@ static void retire_empty(struct cgc__context *self, struct cgc__slab *slab)
 		release(slab);
 		return;
 	}
-	/* A window may be reading it: the background thread releases it, as if others had emptied it. */
-	uint64_t cells = remote_word(slab, slab->free, slab->bumped);
-	slab->free = NULL;
-	slab->used = slab->bumped;
-	/* REMOTE.w. Pairs: REMOTE.r in all_cells_remote(). */
-	atomic_store_explicit(&slab->remote, cells, memory_order_release);
-	cgc__pause("slab.retired");
-	return_slab(self, slab);
+	/* A window may be reading it: the background thread releases it. */
+	cgc__remote_retire(self, slab);
 }
 
 /* Owner: a few of the slabs with cells that others have freed, so that no call takes long; the rest is for the
@@ -170,16 +113,17 @@ static void retire_empty(struct cgc__context *self, struct cgc__slab *slab)
 static void collect_returned(struct cgc__context *self)
 {
 	if (self->collected == NULL) {
-		/* No order needed to look; RETURNED.r if there is something. Pairs: RETURNED.w in return_slab(). */
+		/* No order needed to look; RETURNED.r if there is something. Pairs: RETURNED.w in
+		 * cgc__remote_return(). */
 		if (atomic_load_explicit(&self->returned, memory_order_relaxed) == NULL)
 			return;
-		/* RETURNED.r. Pairs: RETURNED.w in return_slab(). */
+		/* RETURNED.r. Pairs: RETURNED.w in cgc__remote_return(). */
 		self->collected = atomic_exchange_explicit(&self->returned, NULL, memory_order_acquire);
 	}
 	for (int i = 0; i < COLLECT_AT_ONCE && self->collected != NULL; i++) {
 		struct cgc__slab *slab = self->collected;
 		self->collected = slab->returned_next;
-		collect_remote(slab);
+		cgc__remote_collect(slab);
 		if (slab->size_class == CGC__CLASS_LARGE)
 			retire_empty(self, slab);
 		else if (!slab->is_partial && !cgc__slab_is_held(slab, CGC__HOLD_CURRENT))
@@ -187,7 +131,7 @@ static void collect_returned(struct cgc__context *self)
 	}
 	/* The background thread may take what is left, if nothing was returned meanwhile. */
 	struct cgc__slab *none = NULL;
-	/* RETURNED.w, as in return_slab(). Pairs: RETURNED.r above and in cgc__slab_release_retired(). */
+	/* RETURNED.w, as in cgc__remote_return(). Pairs: RETURNED.r above and in cgc__remote_release_retired(). */
 	if (self->collected != NULL &&
 	    atomic_compare_exchange_strong_explicit(&self->returned, &none, self->collected,
 	                                            memory_order_acq_rel, memory_order_relaxed))
@@ -291,28 +235,6 @@ struct cgc__header *cgc__slab_take(struct cgc__context *self, size_t cell_bytes)
 	return slab != NULL ? cgc__slab_pop(self, slab) : NULL;
 }
 
-static void give_remote(struct cgc__slab *slab, struct cgc__header *header)
-{
-	struct cgc__context *context = slab->context;
-	/* No order needed: the exchange below checks it. */
-	uint64_t head = atomic_load_explicit(&slab->remote, memory_order_relaxed);
-	do {
-		/* No order needed: the exchange below publishes it. */
-		atomic_store_explicit(&header->local, (uintptr_t)remote_first(slab, head),
-		                      memory_order_relaxed);
-		/* REMOTE.w: the link, and that the object is over, before the cell can be used again. The
-		 * acquire half is for the slab that follows an empty stack: taken by the owner, returned again by
-		 * us. Pairs: REMOTE.r in collect_remote(). */
-	} while (!atomic_compare_exchange_weak_explicit(&slab->remote, &head,
-	                                                remote_word(slab, header, (head >> 32) + 1),
-	                                                memory_order_acq_rel, memory_order_relaxed));
-	cgc__pause("slab.given_remote");
-	/* The slab cannot go away before it is returned: its cell is on the stack, and who empties the stack
-	 * found the slab in `returned`. */
-	if (head == 0)
-		return_slab(context, slab);
-}
-
 /* Owner: keeps the slab for `reason`, in that list. */
 void cgc__slab_hold(struct cgc__context *self, struct cgc__slab *slab, uint8_t reason)
 {
@@ -344,13 +266,6 @@ static size_t payload_bytes(const struct cgc__slab *slab)
 	       sizeof(struct cgc__header);
 }
 
-/* So that who uses the dead sees it (poison=1). */
-void cgc__slab_fill_and_push(struct cgc__context *self, struct cgc__slab *slab, struct cgc__header *header)
-{
-	memset(header + 1, 0x5a, payload_bytes(slab));
-	cgc__slab_push(self, slab, header);
-}
-
 /* In generation 0 its cell says so already. */
 static bool is_of_generation_0(const struct cgc__header *header)
 {
@@ -365,6 +280,7 @@ static bool is_of_generation_0(const struct cgc__header *header)
 void cgc__slab_give(struct cgc__context *self, struct cgc__header *header)
 {
 	struct cgc__slab *slab = cgc__slab_of(header);
+	/* So that who uses the dead sees it. */
 	if (__builtin_expect(cgc__heap.poison, 0))
 		memset(header + 1, 0x5a, payload_bytes(slab));
 	cgc__counter_raise(&self->given[slab->size_class], 1);
@@ -379,7 +295,7 @@ void cgc__slab_give(struct cgc__context *self, struct cgc__header *header)
 		atomic_store_explicit(&slab->generation[cgc__slab_cell(slab, header)], 0, memory_order_release);
 	CGC__POISON(header + 1, payload_bytes(slab));
 	if (slab->context != self) {
-		give_remote(slab, header);
+		cgc__remote_give(self, slab, header);
 		return;
 	}
 	/* No order needed: owner only. */
@@ -394,49 +310,8 @@ void cgc__slab_give(struct cgc__context *self, struct cgc__header *header)
 		retire_empty(self, slab);
 }
 
-static bool all_cells_remote(struct cgc__slab *slab)
-{
-	/* REMOTE.r: all that was done to the cells. Pairs: REMOTE.w in give_remote() and retire_empty(). */
-	return atomic_load_explicit(&slab->remote, memory_order_acquire) >> 32 == slab->bumped;
-}
-
-/* The lock keeps the owner from walking to the slab meanwhile. */
-static bool try_release(struct cgc__context *context, struct cgc__slab *slab)
-{
-	pthread_mutex_lock(&context->slabs_lock);
-	/* HOLD.r: if 0, the owner is done with it. Pairs: HOLD.w in cgc__slab_set_holds(). */
-	bool is_over = atomic_load_explicit(&slab->holds, memory_order_acquire) == 0 && all_cells_remote(slab);
-	if (is_over)
-		cgc__slab_remove(context, slab);
-	pthread_mutex_unlock(&context->slabs_lock);
-	cgc__pause("slab.release_decided");
-	if (is_over)
-		give_to_jemalloc(slab);
-	return is_over;
-}
-
-/* Background thread, no window open: gives back the slabs that others have emptied. A slab off the returned
- * stack whose cells are all remote is in no list of its owner's, unless it is held. */
-void cgc__slab_release_retired(void)
-{
-	/* CONTEXT.r. Pairs: CONTEXT.w in thread.c. */
-	struct cgc__context *context = atomic_load_explicit(&cgc__heap.contexts, memory_order_acquire);
-	for (; context != NULL; context = context->next) {
-		/* RETURNED.r. Pairs: RETURNED.w in return_slab(). */
-		struct cgc__slab *slab =
-			atomic_exchange_explicit(&context->returned, NULL, memory_order_acquire);
-		cgc__pause("slab.returned_taken");
-		while (slab != NULL) {
-			struct cgc__slab *next = slab->returned_next;
-			if (!try_release(context, slab))
-				return_slab(context, slab);
-			slab = next;
-		}
-	}
-}
-
 /* Owner: its free cells, as if others had freed them, so that the slab goes back when the last one is free. */
-static void give_free_cells(struct cgc__context *self, struct cgc__slab *slab)
+static void give_free_cells(struct cgc__slab *slab)
 {
 	/* Those never used as well: of a slab that nobody allocates from, bumped is constant, as all_cells_remote() in
 	 * another thread expects. */
@@ -445,26 +320,17 @@ static void give_free_cells(struct cgc__context *self, struct cgc__slab *slab)
 	struct cgc__header *first = slab->free, *last = first;
 	if (first == NULL)
 		return;
-	while (next_free(last) != NULL)
-		last = next_free(last);
+	while (cgc__slab_next_free(last) != NULL)
+		last = cgc__slab_next_free(last);
 	slab->free = NULL;
 	slab->used = slab->bumped;
-	/* No order needed: the exchange below checks it. */
-	uint64_t head = atomic_load_explicit(&slab->remote, memory_order_relaxed);
-	do {
-		/* No order needed: the exchange below publishes it. */
-		atomic_store_explicit(&last->local, (uintptr_t)remote_first(slab, head), memory_order_relaxed);
-		/* REMOTE.w, as in give_remote(). Pairs: REMOTE.r in collect_remote() and all_cells_remote(). */
-	} while (!atomic_compare_exchange_weak_explicit(&slab->remote, &head,
-	                                                remote_word(slab, first, (head >> 32) + count),
-	                                                memory_order_acq_rel, memory_order_relaxed));
-	if (head == 0)
-		return_slab(self, slab);
+	cgc__remote_push(slab, first, last, count);
 }
 
 /* The owner ends: it allocates from no slab any more, and all free cells are where the background thread sees them. */
 void cgc__slab_leave(struct cgc__context *self)
 {
+	cgc__remote_send(self);
 	for (unsigned i = 0; i < CGC__CLASS_COUNT; i++) {
 		set_current(self, i, NULL);
 		while (self->partial[i] != NULL)
@@ -473,10 +339,10 @@ void cgc__slab_leave(struct cgc__context *self)
 	while (self->collected != NULL) {
 		struct cgc__slab *slab = self->collected;
 		self->collected = slab->returned_next;
-		return_slab(self, slab);
+		cgc__remote_return(self, slab);
 	}
 	size_t position = SIZE_MAX;
 	struct cgc__slab *slab = NULL;
 	while ((slab = cgc__slab_walk(self, &position, slab)) != NULL)
-		give_free_cells(self, slab);
+		give_free_cells(slab);
 }

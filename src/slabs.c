@@ -46,8 +46,6 @@ static void swap_places(struct cgc__context *context, size_t from, size_t to)
 /* The owner, before the first object in the slab is published. */
 void cgc__slab_share(struct cgc__slab *slab)
 {
-	if (slab->is_shared)
-		return;
 	struct cgc__context *context = slab->context;
 	pthread_mutex_lock(&context->slabs_lock);
 	slab->is_shared = true;
@@ -106,6 +104,9 @@ void cgc__slab_sum(struct cgc__context *context, uint64_t *made, uint64_t *live,
 		uint64_t taken = atomic_load_explicit(&context->made[i], memory_order_relaxed);
 		/* No order needed: statistics. */
 		uint64_t given = atomic_load_explicit(&context->given[i], memory_order_relaxed);
+		if (i < CGC__CLASS_COUNT)
+			/* No order needed: statistics. */
+			given += atomic_load_explicit(&context->died[i], memory_order_relaxed);
 		*made += taken;
 		*live += taken - given;
 		*live_bytes += i < CGC__CLASS_COUNT ? (taken - given) * cgc__slab_class_bytes[i] : 0;

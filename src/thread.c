@@ -227,6 +227,7 @@ void cgc_park(void)
 	refuse_section("cgc_park");
 	if (!self->collecting && !self->draining)
 		cgc__young_collect(self, 1);
+	cgc__remote_send(self);
 	cgc__collector_wake();
 }
 

@@ -105,7 +105,7 @@ static uint64_t info_of(const struct cgc_type *type, uint64_t id)
 	uint64_t payload = is_simple ? (type->size + 7) / 8 * 8 : 0;
 	uint32_t size_class = cgc__slab_class_of(cell);
 	uint64_t flags = (is_untracked ? CGC__UNTRACKED : 0) | (is_plain ? CGC__PLAIN : 0);
-	return id | (uint64_t)size_class << 16 | flags << 24 | payload << 32;
+	return id | flags << 16 | (uint64_t)size_class << 32 | payload << 40;
 }
 
 /* The word of a type; checks and enters it at its first use. */

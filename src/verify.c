@@ -13,6 +13,7 @@
 
 #include "grace.h"
 #include "slab.h"
+#include "type.h"
 
 static void complain(struct cgc__verify *verify, const char *where, const char *format, va_list arguments)
 {
@@ -295,6 +296,8 @@ static void check_counters(struct cgc__verify *verify)
 			sum[i] += cgc__verify_word(&context->counter[i]);
 		for (unsigned i = 0; i <= CGC__CLASS_COUNT; i++)
 			live[i] += cgc__verify_word(&context->made[i]) - cgc__verify_word(&context->given[i]);
+		for (unsigned i = 0; i < CGC__CLASS_COUNT; i++)
+			live[i] -= cgc__verify_word(&context->died[i]);
 	}
 	for (unsigned i = 0; i <= CGC__CLASS_COUNT; i++)
 		compare(verify, live[i], verify->objects[i],
@@ -342,6 +345,7 @@ size_t cgc__verify_all(void)
 	check_state(&verify);
 	each_context(&verify, enter_slabs);
 	each_context(&verify, cgc__verify_context);
+	each_context(&verify, cgc__verify_outgoing);
 	each_slab(&verify, cgc__verify_slab);
 	each_context(&verify, cgc__verify_queues);
 	cgc__verify_overflow(&verify);

@@ -18,7 +18,7 @@ struct cgc__verify_cell {
 	uint32_t references; /* slots that refer to the object */
 	uint8_t pending;     /* entries; 2 stands for more */
 	uint8_t suspects;    /* the same */
-	bool is_free;        /* in slab.free or slab.remote */
+	bool is_free;        /* in slab.free, slab.remote or a context's outgoing */
 	bool is_overflow;    /* in heap.overflow: local is a link */
 };
 
@@ -38,7 +38,8 @@ struct cgc__verify_slab {
 	struct cgc__verify_cell *cells;
 	size_t bytes, cell_bytes; /* cell_bytes of a large object too */
 	uint32_t size_class, cell_count, cells_offset;
-	uint32_t bumped; /* at most cell_count */
+	uint32_t bumped;   /* at most cell_count */
+	uint32_t outgoing; /* cells of it in a context's outgoing */
 	bool is_in[CGC__VERIFY_LISTS];
 	bool is_owned; /* its context has a thread, or is the background thread's */
 };
@@ -70,6 +71,7 @@ struct cgc__verify_cell *cgc__verify_find(const struct cgc__verify *verify, cons
 
 /* verify_lists.c */
 void cgc__verify_context(struct cgc__verify *verify, struct cgc__context *context);
+void cgc__verify_outgoing(struct cgc__verify *verify, struct cgc__context *context);
 void cgc__verify_slab(struct cgc__verify *verify, struct cgc__verify_slab *entry);
 
 /* verify_queue.c */

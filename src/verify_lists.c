@@ -118,13 +118,12 @@ static void check_idle(struct cgc__verify *verify, const struct cgc__context *co
 /* In the pool: no thread allocates from it. */
 static void check_left(struct cgc__verify *verify, const struct cgc__context *context)
 {
-	bool has_slab = context->collected != NULL;
+	bool has_slab = context->collected != NULL || context->outgoing != NULL;
 	for (unsigned i = 0; i < CGC__CLASS_COUNT; i++)
 		has_slab |= context->current[i] != NULL || context->partial[i] != NULL;
 	if (has_slab)
-		cgc__verify_context_is(
-			verify, context,
-			"without a thread, and allocates from a slab: cgc__slab_leave() lets go");
+		cgc__verify_context_is(verify, context,
+		                       "without a thread, and holds a slab: cgc__slab_leave() lets go");
 	/* No order needed: the heap is quiet. */
 	if (atomic_load_explicit(&context->is_attached, memory_order_relaxed))
 		cgc__verify_context_is(verify, context, "attached, and in the pool of those without a thread");
@@ -192,6 +191,24 @@ static uint32_t walk_free(struct cgc__verify *verify, struct cgc__verify_slab *e
 		header = (const struct cgc__header *)(uintptr_t)cgc__verify_word(&header->local);
 	}
 	return count;
+}
+
+/* What the thread has freed of another's slab and not yet pushed. */
+void cgc__verify_outgoing(struct cgc__verify *verify, struct cgc__context *context)
+{
+	if (context->outgoing == NULL)
+		return;
+	struct cgc__verify_slab *entry = cgc__verify_find_slab(verify, context->outgoing);
+	if (entry == NULL || entry->slab->context == context) {
+		cgc__verify_context_is(verify, context, "outgoing is %p, which is no slab of another context",
+		                       (const void *)context->outgoing);
+		return;
+	}
+	uint32_t count = walk_free(verify, entry, context->outgoing_first, "outgoing");
+	entry->outgoing += count;
+	if (count != context->outgoing_count)
+		cgc__verify_context_is(verify, context, "%u cells in outgoing, outgoing_count says %u", count,
+		                       context->outgoing_count);
 }
 
 static void compare_list(struct cgc__verify *verify, const struct cgc__slab *slab, bool says, bool is_in,
@@ -269,7 +286,7 @@ void cgc__verify_slab(struct cgc__verify *verify, struct cgc__verify_slab *entry
 	if (remote != word >> 32)
 		cgc__verify_slab_is(verify, slab, "%u cells in remote, its word says %" PRIu64, remote,
 		                    word >> 32);
-	uint32_t objects = entry->bumped - free - remote;
+	uint32_t objects = entry->bumped - free - remote - entry->outgoing;
 	verify->objects[entry->size_class] += objects;
 	if (entry->size_class == CGC__CLASS_LARGE)
 		verify->large_bytes += objects * entry->cell_bytes;

@@ -276,7 +276,7 @@ static void a_thread_may_end_while_its_objects_are_condemned(UNUSED void **state
 static void a_thread_may_end_while_its_objects_are_destroyed(UNUSED void **state)
 {
 	AT_EACH("verdict.dead_marked", "reclaim.weak_cleared", "reclaim.child_unlinked", "reclaim.child_due",
-	        "reclaim.child_dropped", "reclaim.give_back_due", "reclaim.gone", "slab.given_remote");
+	        "reclaim.child_dropped", "reclaim.give_back_due", "reclaim.gone", "remote.given");
 }
 
 /* ---------------------------------------------------------------------------------------------

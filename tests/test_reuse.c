@@ -26,6 +26,37 @@ static void freed_memory_is_filled(UNUSED void **state)
 	assert_memory_equal(bytes, filled, sizeof(filled));
 }
 
+struct text {
+	cgc_ref(struct node) about;
+	char bytes[];
+};
+static struct cgc_type text_type = {.name = "text",
+                                    .size = sizeof(struct text),
+                                    CGC_FIELDS(CGC_FIELD(struct text, about)),
+                                    .flags = CGC_TRAILING_BYTES,
+                                    .trailing = CGC_BYTES_FIELD(struct text, bytes)};
+
+/* The cell that it gets has just been full of something else, and so are those beside it. */
+static void a_short_array_is_cleared_and_nothing_else(UNUSED void **state)
+{
+	for (size_t length = 0; length < 300; length++) {
+		struct text *texts[3];
+		for (int i = 0; i < 3; i++) {
+			texts[i] = cgc_new_n(&text_type, length);
+			memset(texts[i]->bytes, 0x41, length);
+		}
+		cgc_release(texts[1]);
+		texts[1] = cgc_new_n(&text_type, length);
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(cgc_trailing_count(texts[i]), length);
+			for (size_t j = 0; j < length; j++)
+				assert_int_equal(texts[i]->bytes[j], i == 1 ? 0 : 0x41);
+		}
+		for (int i = 0; i < 3; i++)
+			cgc_release(texts[i]);
+	}
+}
+
 /* ---------------------------------------------------------------------------------------------
  * Objects that another thread frees
  * ------------------------------------------------------------------------------------------- */
@@ -245,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(freed_memory_is_filled),
+		TEST(a_short_array_is_cleared_and_nothing_else),
 		TEST(cells_freed_by_owner_and_others_are_used_again),
 		TEST(a_slab_that_owner_and_others_emptied_is_given_back),
 		TEST(slabs_that_their_owner_emptied_are_given_back),

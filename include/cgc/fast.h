@@ -22,10 +22,15 @@
  * A version moves with every change of its count and is never reset while the object is published, so an
  * equal word means that nothing happened in between. */
 struct cgc__header {
-	uint16_t type;
-	_Atomic(uint8_t) flags;
-	_Atomic(uint8_t) unlinked;
-	_Atomic(uint32_t) bias;
+	union {
+		struct {
+			uint16_t type;
+			_Atomic(uint8_t) flags;
+			_Atomic(uint8_t) unlinked;
+			_Atomic(uint32_t) bias;
+		};
+		_Atomic(uint64_t) first; /* the four, which are written at once when an object is made */
+	};
 	_Atomic(uint64_t) local;
 	_Atomic(uint64_t) shared;
 };

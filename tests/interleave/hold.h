@@ -354,7 +354,7 @@ UNUSED static void park_detector(void)
 UNUSED static void pass_round(void)
 {
 	/* Passed once for each context in every round. */
-	hold_at(ROLE_DETECTOR, "slab.returned_taken", 2 * cgc__heap.context_count + 1);
+	hold_at(ROLE_DETECTOR, "remote.returned_taken", 2 * cgc__heap.context_count + 1);
 	cgc__collector_wake();
 	wait_held(ROLE_DETECTOR);
 	let_go(ROLE_DETECTOR);

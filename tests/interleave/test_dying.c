@@ -47,7 +47,7 @@ static void a_child_of_two_dead_parents_is_not_touched_after_its_discount(UNUSED
 	hold_at(ROLE_A, "reclaim.child_dropped", 1);
 	ask(ROLE_A, settle_own, 0);
 	wait_held(ROLE_A);
-	go_to(ROLE_DETECTOR, "slab.returned_taken");
+	go_to(ROLE_DETECTOR, "remote.returned_taken");
 	assert_int_equal(count_of(&destroyed), 3);
 	let_go(ROLE_A);
 	done(ROLE_A);
@@ -64,7 +64,7 @@ static void of_two_dead_parents_the_second_destroys_the_child(UNUSED void **stat
 	hold_at(ROLE_A, "reclaim.child_due", 1);
 	ask(ROLE_A, settle_own, 0);
 	wait_held(ROLE_A);
-	go_to(ROLE_DETECTOR, "slab.returned_taken");
+	go_to(ROLE_DETECTOR, "remote.returned_taken");
 	assert_int_equal(count_of(&destroyed), 2);
 	let_go(ROLE_A);
 	done(ROLE_A);

@@ -107,10 +107,10 @@ static void a_slab_is_returned_by_who_found_it_empty(UNUSED void **state)
 	act(ROLE_A, clear_item, 0);
 	clear_item(1);
 	pass_grace();
-	hold_at(ROLE_A, "slab.given_remote", 1);
+	hold_at(ROLE_A, "remote.given", 1);
 	ask(ROLE_A, settle_own, 0);
 	wait_held(ROLE_A);
-	go_to(ROLE_DETECTOR, "slab.returned_taken");
+	go_to(ROLE_DETECTOR, "remote.returned_taken");
 	assert_int_equal(count_of(&destroyed), 2);
 	let_go(ROLE_DETECTOR);
 	let_go(ROLE_A);
@@ -136,7 +136,7 @@ static void a_slab_may_go_as_soon_as_its_last_cell_is_free(UNUSED void **state)
 	park_detector();
 	act(ROLE_A, clear_item, 0);
 	pass_grace();
-	hold_at(ROLE_A, "slab.given_remote", 1);
+	hold_at(ROLE_A, "remote.given", 1);
 	ask(ROLE_A, settle_own, 0);
 	wait_held(ROLE_A);
 	assert_true(is_there(slabs[0]));
@@ -161,7 +161,7 @@ static void a_slab_may_be_returned_while_its_owner_collects_it(UNUSED void **sta
 	act(ROLE_C, collect, 2);
 	act(ROLE_B, make_items, cells_of_slab() - 1);
 	int first = item_count;
-	hold_at(ROLE_B, "slab.remote_collected", 1);
+	hold_at(ROLE_B, "remote.collected", 1);
 	ask(ROLE_B, make_items, 4);
 	wait_held(ROLE_B);
 	clear_item(first_item[0] + 1); /* one of them is in the slab that B is at */

@@ -8,7 +8,7 @@
  *
  * One object, merged: shared is its count, with the flag HANDED (here: not exposed) beside it. Threads hand it over, store it in a slot, load
  * or borrow it from there, take it out, make a weak reference and upgrade it, release it. Who takes
- * the only reference away may declare it dead in the same exchange, if it was never exposed; else zero waits for a grace
+ * the only reference away may declare it dead by a store, if it was never exposed, because then nobody else writes the word; else zero waits for a grace
  * period, and is dead if the word has not moved. Abstracted: the version in the word is exact; memory goes back with
  * death at once, else a grace period later.
  *
@@ -59,9 +59,11 @@ inline up() { atomic { TOUCH; count++; version++ } }
 inline down() {
 	if
 #ifdef FLAG_IGNORED
-	:: atomic { count == 1 && queued == 0 -> TOUCH; count = 0; version++; dead = true; freed = true }
+	:: atomic { count == 1 && queued == 0 -> TOUCH; read = version };
+		atomic { TOUCH; count = 0; version++; dead = true; freed = true }
 #else
-	:: atomic { count == 1 && queued == 0 && !exposed -> TOUCH; count = 0; version++; dead = true; freed = true; assert(!slot && !weak) }
+	:: atomic { count == 1 && queued == 0 && !exposed -> TOUCH; read = version };
+		atomic { TOUCH; assert(version == read && !exposed && !slot && !weak); count = 0; version++; dead = true; freed = true }
 #endif
 	:: atomic { TOUCH; count--; version++; left = count };
 		if
@@ -73,11 +75,11 @@ inline down() {
 #endif
 		fi
 	fi;
-	left = 0
+	left = 0; read = 0
 }
 
 proctype mutator(byte me) {
-	byte i, left;
+	byte i, left, read;
 	bool seen;
 	do
 	:: i < OPS ->

@@ -308,7 +308,7 @@ inline look() {
 	atomic { members = 0; live = 0; edge[P] = NIL; edge[C] = NIL; external[P] = 0; external[C] = 0;
 		mine[P] = 0; mine[C] = 0; unwatch() }
 }
-/* Destroys and frees: drop_children(), cgc__slab_give(), give_remote() */
+/* Destroys and frees: drop_children(), cgc__slab_give(), cgc__remote_give() */
 inline end_object(c) {
 	atomic { word = memory[L(c, SLOT)]; memory[L(c, SLOT)] = NIL };
 	if :: atomic { word != NIL -> discount(word) } :: else fi;

@@ -2,13 +2,13 @@
  *
  * Cells that others free, and slabs that go back.
  *
- * Stands for: give_remote(), collect_remote(), return_slab(), collect_returned(), retire_empty(), refill(),
- * cgc__slab_give(), cgc__slab_hold(), cgc__slab_let_go(), try_release(), cgc__slab_release_retired() of src/slab.c;
+ * Stands for: src/remote.c; collect_returned(), retire_empty(), refill(), cgc__slab_give(), cgc__slab_hold(),
+ * cgc__slab_let_go() of src/slab.c;
  * cgc__slab_pop() of src/slab.h; cgc__slab_walk() of src/slabs.c.
  *
  * Abstracted: two slabs of two cells and of one size, made once each, shared from the start; COLLECT_AT_ONCE is 1.
  * What is the owner's alone is done in one step with the access that it leads to. No slab of one large cell, and no
- * owner that ends. Every access is seen by all at once: what collect_remote() may do without its release half, read
+ * owner that ends. A foreign thread may send the cells it keeps back at any moment, so after any number. Every access is seen by all at once: what collect_remote() may do without its release half, read
  * returned_next after the exchange, is a variant.
  *
  * Safety: a cell is given out only when it is free, and freed once; a slab is released once, with no cell in use or on
@@ -26,6 +26,7 @@
  * BREAKS: -DOPS=4 -DRETURNED_ALWAYS : every cell that is given returns the slab, not the first only; a list in a circle
  * BREAKS: -DOPS=4 -DHOLDS_IGNORED : released without a look at holds, while the owner allocates from it
  * BREAKS: -DOPS=4 -DCELLS_IGNORED : released with a cell in use
+ * BREAKS: -DOPS=4 -DMIXED : cells of two slabs in one chain
  * BREAKS: -DOPS=5 -DWALKS -DNO_LOCK : the decision and the removal not under one lock; the owner walks to it between
  */
 #ifndef OPS
@@ -77,24 +78,23 @@ inline return_slab(s) {
 	od
 }
 
-inline give_remote(g) {
-	atomic { touch(SLAB_OF(g)); first = remote_first[SLAB_OF(g)]; count = remote_count[SLAB_OF(g)] };
+/* Cells kept back: a chain in one slab. */
+inline send() {
+	atomic { s = SLAB_OF(out); touch(s); first = remote_first[s]; count = remote_count[s] };
 	do
-	:: atomic { link[g] = first };
+	:: atomic { link[out_last] = first };
 		atomic {
-			touch(SLAB_OF(g));
+			touch(s);
 			if
-			:: remote_first[SLAB_OF(g)] == first && remote_count[SLAB_OF(g)] == count ->
-				remote_first[SLAB_OF(g)] = g;
-				remote_count[SLAB_OF(g)] = count + 1;
-				state[g] = IS_FREE;
+			:: remote_first[s] == first && remote_count[s] == count ->
+				remote_first[s] = out;
+				remote_count[s] = count + (out == out_last -> 1 : 2);
+				state[out] = IS_FREE; state[out_last] = IS_FREE;
 				break
-			:: else -> first = remote_first[SLAB_OF(g)]; count = remote_count[SLAB_OF(g)]
+			:: else -> first = remote_first[s]; count = remote_count[s]
 			fi }
 	od;
-	first = NONE;
-	s = SLAB_OF(g);
-	g = NONE;
+	atomic { first = NONE; out = NONE; out_last = NONE };
 	if
 #ifdef RETURNED_ALWAYS
 	:: true -> return_slab(s)
@@ -106,14 +106,29 @@ inline give_remote(g) {
 	atomic { count = 0; s = NONE }
 }
 
+inline give_remote(g) {
+	if
+#ifdef MIXED
+	:: false -> skip
+#else
+	:: out != NONE && SLAB_OF(out) != SLAB_OF(g) -> send()
+#endif
+	:: else
+	fi;
+	atomic { touch(SLAB_OF(g));
+		if :: out == NONE -> out_last = g :: else fi;
+		link[g] = out; out = g; g = NONE }
+}
+
 proctype foreign() {
-	byte g = NONE, s = NONE, head = NONE, first = NONE, count;
+	byte g = NONE, s = NONE, head = NONE, first = NONE, out = NONE, out_last = NONE, count;
 	do
 	:: atomic { state[0] == THEIRS -> g = 0; state[g] = GIVING }; give_remote(g)
 	:: atomic { state[1] == THEIRS -> g = 1; state[g] = GIVING }; give_remote(g)
 	:: atomic { state[2] == THEIRS -> g = 2; state[g] = GIVING }; give_remote(g)
 	:: atomic { state[3] == THEIRS -> g = 3; state[g] = GIVING }; give_remote(g)
-	:: atomic { owner_ended && state[0] != THEIRS && state[1] != THEIRS && state[2] != THEIRS &&
+	:: out != NONE -> send()
+	:: atomic { owner_ended && out == NONE && state[0] != THEIRS && state[1] != THEIRS && state[2] != THEIRS &&
 			state[3] != THEIRS -> foreign_at_work-- }; break
 	od
 }
