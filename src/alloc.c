@@ -129,8 +129,8 @@ static inline void clear(struct cgc__header *header, size_t payload)
 		memset(begin, 0, 64);
 		memset(end - 64, 0, 64);
 	} else {
-		memset(begin, 0, 128);
-		memset(end - 16, 0, 16);
+		memset(begin, 0, 80);
+		memset(end - 64, 0, 64);
 	}
 }
 
