@@ -142,9 +142,9 @@ CGC_API size_t cgc_stop(void);
 /* A new object: private to the calling thread, generation 0, memory zeroed (all references NULL), the
  * result owned. Constant time, except when it is this allocation that starts a collection of the
  * young generations, or that needs more memory: then what the thread has released and what is dead by
- * now is given back first, at most a few thousand objects. When memory is out it calls the handler (cgc_set_oom_handler), and aborts if
- * that gives up; cgc_try_new returns NULL instead, and nothing is lost. The same when it is the
- * attaching of the thread, on its first use, that finds no memory. */
+ * now is given back first, at most a few thousand objects. When memory is out it calls the handler
+ * (cgc_set_oom_handler), and aborts if that gives up; cgc_try_new returns NULL instead, and nothing is
+ * lost. The same when it is the attaching of the thread, on its first use, that finds no memory. */
 CGC_API void *cgc_new(struct cgc_type *type);
 CGC_API void *cgc_try_new(struct cgc_type *type);
 

@@ -147,8 +147,8 @@ struct cgc__slab {
 	struct cgc__slab *elder_next;      /* [owner] in context.elder */
 	/* Written by whoever frees a cell of another thread's. */
 	_Alignas(64) _Atomic(uint64_t)
-		remote;                  /* [atomic] cells freed by others: how many, and the first's offset */
-	struct cgc__slab *returned_next; /* [atomic context.returned] */
+		remote; /* [atomic] cells freed by others: how many, offsets of last and first */
+	struct cgc__slab *returned_next;            /* [atomic context.returned] */
 	_Alignas(64) _Atomic(uint8_t) generation[]; /* [atomic] owner writes 0 -> 1 -> 2, who frees writes 0 */
 };
 

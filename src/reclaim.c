@@ -135,12 +135,66 @@ void cgc__reclaim_drop_private_child(struct cgc__context *self, void *child)
 			/* No order needed: private. */
 			atomic_store_explicit(&header->local, local + CGC__LOCAL_RELEASE, memory_order_relaxed);
 		else
-			cgc__reclaim_private(self, child);
+			cgc__release_last_private(child);
 	} else if (CGC__KIND(bias) != CGC__DYING) {
 		cgc__grace_enter_brief(self);
 		cgc__count_down(self, child);
 		cgc__grace_leave_brief(self);
 	}
+}
+
+/* A published object that is destroyed and that no reader looks at any more. */
+static void give_back(struct cgc__context *self, void *object)
+{
+	struct cgc__header *header = cgc__header_of(object);
+	cgc__grace_enter_brief(self);
+	/* WINDOW.r: in a section, so that the detector's grace period after WINDOW.w waits for what follows.
+	 * Pairs: WINDOW.w in window.c. */
+	if (atomic_load_explicit(&cgc__heap.window_open, memory_order_acquire)) {
+		cgc__pending_push(self, object, CGC__DEAD);
+	} else {
+		cgc__pause("reclaim.give_back_due");
+		/* SUSPECT.r: nobody sets it any more. Pairs: SUSPECT.w in window.c. */
+		uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
+		if ((shared & CGC__SUSPECT) != 0)
+			/* GONE.w: the last flag out gives the memory back. Pairs: GONE.r in window.c. */
+			shared = atomic_fetch_or_explicit(&header->shared, CGC__GONE, memory_order_acq_rel);
+		cgc__pause("reclaim.gone");
+		if ((shared & CGC__SUSPECT) == 0)
+			cgc__slab_give(self, cgc__header_of(object));
+	}
+	cgc__grace_leave_brief(self);
+}
+
+/* Published, destroyed by counting. */
+static void count_end(struct cgc__context *self, struct cgc__header *header)
+{
+	/* No order needed: whoever has a dead object to itself got it through an acquire. */
+	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
+	/* No order needed: as above. */
+	atomic_store_explicit(&header->flags, flags | CGC__DESTROYED, memory_order_relaxed);
+	self->freed_tracked += (flags & CGC__UNTRACKED) == 0;
+	self->freed_condemned += (flags & (CGC__UNTRACKED | CGC__CONDEMNED_ONCE)) == CGC__CONDEMNED_ONCE;
+	self->ended_objects++;
+	self->ended_bytes += cgc__reclaim_bytes(cgc__object_of(header));
+	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
+}
+
+/* DEAD is set, and the caller has the object to itself: ended at once if there is nothing to call and nothing else to
+ * release; false if not. */
+static bool end_leaf(struct cgc__context *self, struct cgc__header *header)
+{
+	/* No order needed: as in count_end(); and a weak reference can be made no more. */
+	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
+	/* No order needed: as above. */
+	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_relaxed);
+	void *object = cgc__object_of(header);
+	if ((flags & (CGC__PLAIN | CGC__DESTROYED)) != CGC__PLAIN || (shared & CGC__HAS_WEAK) != 0 ||
+	    !cgc__slots_are_empty(object))
+		return false;
+	count_end(self, header);
+	give_back(self, object);
+	return true;
 }
 
 /* A child of a published object that was dead for a grace period: nobody borrows the child through it. If
@@ -172,7 +226,7 @@ static void drop_published_child(struct cgc__context *self, void *child)
 	                                                memory_order_acquire));
 	cgc__pause("reclaim.child_dropped");
 	uint64_t set = next & ~shared;
-	if ((set & CGC__DEAD) != 0)
+	if ((set & CGC__DEAD) != 0 && !end_leaf(self, header))
 		list_dying(self, header);
 	if ((set & CGC__QUEUED) != 0)
 		cgc__pending_push(self, child, next);
@@ -228,43 +282,6 @@ static void let_children_fall(struct cgc__context *self, void *object, uintptr_t
 	}
 }
 
-/* A published object that is destroyed and that no reader looks at any more. */
-static void give_back(struct cgc__context *self, void *object)
-{
-	struct cgc__header *header = cgc__header_of(object);
-	cgc__grace_enter_brief(self);
-	/* WINDOW.r: in a section, so that the detector's grace period after WINDOW.w waits for what follows.
-	 * Pairs: WINDOW.w in window.c. */
-	if (atomic_load_explicit(&cgc__heap.window_open, memory_order_acquire)) {
-		cgc__pending_push(self, object, CGC__DEAD);
-	} else {
-		cgc__pause("reclaim.give_back_due");
-		/* SUSPECT.r: nobody sets it any more. Pairs: SUSPECT.w in window.c. */
-		uint64_t shared = atomic_load_explicit(&header->shared, memory_order_acquire);
-		if ((shared & CGC__SUSPECT) != 0)
-			/* GONE.w: the last flag out gives the memory back. Pairs: GONE.r in window.c. */
-			shared = atomic_fetch_or_explicit(&header->shared, CGC__GONE, memory_order_acq_rel);
-		cgc__pause("reclaim.gone");
-		if ((shared & CGC__SUSPECT) == 0)
-			cgc__slab_give(self, cgc__header_of(object));
-	}
-	cgc__grace_leave_brief(self);
-}
-
-/* Published, destroyed by counting. */
-static void count_end(struct cgc__context *self, struct cgc__header *header)
-{
-	/* No order needed: whoever has a dead object to itself got it through an acquire. */
-	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
-	/* No order needed: as above. */
-	atomic_store_explicit(&header->flags, flags | CGC__DESTROYED, memory_order_relaxed);
-	self->freed_tracked += (flags & CGC__UNTRACKED) == 0;
-	self->freed_condemned += (flags & (CGC__UNTRACKED | CGC__CONDEMNED_ONCE)) == CGC__CONDEMNED_ONCE;
-	self->ended_objects++;
-	self->ended_bytes += cgc__reclaim_bytes(cgc__object_of(header));
-	cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
-}
-
 /* A leaf that only its last handle led to. */
 void cgc__reclaim_handed(struct cgc__context *self, void *object)
 {
@@ -277,17 +294,8 @@ void cgc__reclaim_handed(struct cgc__context *self, void *object)
 void cgc__reclaim_dead(struct cgc__context *self, void *object)
 {
 	struct cgc__header *header = cgc__header_of(object);
-	/* No order needed: as in count_end(); and a weak reference can be made no more. */
-	uint8_t flags = atomic_load_explicit(&header->flags, memory_order_relaxed);
-	/* No order needed: as above. */
-	uint64_t shared = atomic_load_explicit(&header->shared, memory_order_relaxed);
-	if ((flags & (CGC__PLAIN | CGC__DESTROYED)) == CGC__PLAIN && (shared & CGC__HAS_WEAK) == 0 &&
-	    cgc__slots_are_empty(object)) {
-		/* Nothing to call, nothing else to release. */
-		count_end(self, header);
-		give_back(self, object);
+	if (end_leaf(self, header))
 		return;
-	}
 	list_dying(self, header);
 	if (!self->draining)
 		cgc__reclaim_drain(self);

@@ -14,15 +14,35 @@
 /* So many bytes of another thread's cells a thread keeps back at the most. */
 #define OUTGOING_BYTES 4096
 
-/* slab.remote: how many cells above, the offset of the first below; 0 is none. */
-static uint64_t remote_word(const struct cgc__slab *slab, const struct cgc__header *first, uint64_t count)
+/* slab.remote: how many cells[63:32] offsets of the last[31:16] and the first[15:0]; 0 is none. */
+static uint64_t offset_of(const struct cgc__slab *slab, const struct cgc__header *header)
 {
-	return count << 32 | (uint64_t)((uintptr_t)first - (uintptr_t)slab);
+	return (uint64_t)((uintptr_t)header - (uintptr_t)slab);
 }
 
-static struct cgc__header *remote_first(const struct cgc__slab *slab, uint64_t word)
+static uint64_t remote_word(uint64_t first, uint64_t last, uint64_t count)
 {
-	return word != 0 ? (struct cgc__header *)((uintptr_t)slab + (uint32_t)word) : NULL;
+	return count << 32 | last << 16 | first;
+}
+
+static uint64_t count_in(uint64_t word)
+{
+	return word >> 32;
+}
+
+static uint64_t last_in(uint64_t word)
+{
+	return word >> 16 & 0xffff;
+}
+
+static struct cgc__header *cell_at(const struct cgc__slab *slab, uint64_t offset)
+{
+	return offset != 0 ? (struct cgc__header *)((uintptr_t)slab + offset) : NULL;
+}
+
+static struct cgc__header *first_in(const struct cgc__slab *slab, uint64_t word)
+{
+	return cell_at(slab, word & 0xffff);
 }
 
 /* Owner: takes what others freed, all at once. */
@@ -32,17 +52,14 @@ void cgc__remote_collect(struct cgc__slab *slab)
 	 * thread that finds the stack empty returns the slab again. Pairs: REMOTE.w in cgc__remote_push(). */
 	uint64_t word = atomic_exchange_explicit(&slab->remote, 0, memory_order_acq_rel);
 	cgc__pause("remote.collected");
-	struct cgc__header *first = remote_first(slab, word), *last = first;
-	slab->used -= (uint32_t)(word >> 32);
-	if (first == NULL)
+	if (word == 0)
 		return;
-	if (slab->free != NULL) {
-		while (cgc__slab_next_free(last) != NULL)
-			last = cgc__slab_next_free(last);
+	slab->used -= (uint32_t)count_in(word);
+	if (slab->free != NULL)
 		/* No order needed: owner only. */
-		atomic_store_explicit(&last->local, (uintptr_t)slab->free, memory_order_relaxed);
-	}
-	slab->free = first;
+		atomic_store_explicit(&cell_at(slab, last_in(word))->local, (uintptr_t)slab->free,
+		                      memory_order_relaxed);
+	slab->free = first_in(slab, word);
 }
 
 void cgc__remote_return(struct cgc__context *context, struct cgc__slab *slab)
@@ -56,10 +73,11 @@ void cgc__remote_return(struct cgc__context *context, struct cgc__slab *slab)
 	                                                memory_order_relaxed));
 }
 
-/* Owner: an empty slab that it holds for nothing and has in no list, as if others had emptied it. */
+/* Owner: an empty slab that it holds for nothing and has in no list, as if others had emptied it. The slab has no other
+ * cells that could follow their last, so it is not looked for. */
 void cgc__remote_retire(struct cgc__context *self, struct cgc__slab *slab)
 {
-	uint64_t cells = remote_word(slab, slab->free, slab->bumped);
+	uint64_t first = offset_of(slab, slab->free), cells = remote_word(first, first, slab->bumped);
 	slab->free = NULL;
 	slab->used = slab->bumped;
 	/* REMOTE.w. Pairs: REMOTE.r in all_cells_remote(). */
@@ -75,15 +93,17 @@ void cgc__remote_push(struct cgc__slab *slab, struct cgc__header *first, struct 
 	struct cgc__context *context = slab->context;
 	/* No order needed: the exchange below checks it. */
 	uint64_t head = atomic_load_explicit(&slab->remote, memory_order_relaxed);
+	uint64_t word;
 	do {
+		word = remote_word(offset_of(slab, first), head != 0 ? last_in(head) : offset_of(slab, last),
+		                   count_in(head) + count);
 		/* No order needed: the exchange below publishes it. */
-		atomic_store_explicit(&last->local, (uintptr_t)remote_first(slab, head), memory_order_relaxed);
+		atomic_store_explicit(&last->local, (uintptr_t)first_in(slab, head), memory_order_relaxed);
 		/* REMOTE.w: the links, and that the objects are over, before the cells can be used again. The
 		 * acquire half is for the slab that follows an empty stack: taken by the owner, returned again by
 		 * us. Pairs: REMOTE.r in cgc__remote_collect() and all_cells_remote(). */
-	} while (!atomic_compare_exchange_weak_explicit(&slab->remote, &head,
-	                                                remote_word(slab, first, (head >> 32) + count),
-	                                                memory_order_acq_rel, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&slab->remote, &head, word, memory_order_acq_rel,
+	                                                memory_order_relaxed));
 	cgc__pause("remote.given");
 	/* The slab cannot go away before it is returned: its cells are on the stack, and who empties the stack
 	 * found the slab in `returned`. */
@@ -122,7 +142,7 @@ void cgc__remote_give(struct cgc__context *self, struct cgc__slab *slab, struct 
 static bool all_cells_remote(struct cgc__slab *slab)
 {
 	/* REMOTE.r: all that was done to the cells. Pairs: REMOTE.w in cgc__remote_push() and cgc__remote_retire(). */
-	return atomic_load_explicit(&slab->remote, memory_order_acquire) >> 32 == slab->bumped;
+	return count_in(atomic_load_explicit(&slab->remote, memory_order_acquire)) == slab->bumped;
 }
 
 /* The lock keeps the owner from walking to the slab meanwhile. */

@@ -270,6 +270,30 @@ static void check_unused(struct cgc__verify *verify, const struct cgc__verify_sl
 		}
 }
 
+static const struct cgc__header *last_of(const struct cgc__header *first)
+{
+	const struct cgc__header *last = NULL;
+	for (; first != NULL; first = cgc__slab_next_free(first))
+		last = first;
+	return last;
+}
+
+/* Its word: how many, the last's offset, the first's; how many there are. */
+static uint32_t check_remote(struct cgc__verify *verify, struct cgc__verify_slab *entry)
+{
+	const struct cgc__slab *slab = entry->slab;
+	uint64_t word = cgc__verify_word(&slab->remote);
+	const void *first = word != 0 ? (const char *)slab + (word & 0xffff) : NULL;
+	const void *last = word != 0 ? (const char *)slab + (word >> 16 & 0xffff) : NULL;
+	uint32_t remote = walk_free(verify, entry, first, "remote");
+	if (remote != word >> 32)
+		cgc__verify_slab_is(verify, slab, "%u cells in remote, its word says %" PRIu64, remote,
+		                    word >> 32);
+	else if (remote != entry->bumped && last_of(first) != last)
+		cgc__verify_slab_is(verify, slab, "the last cell in remote is not %p, as its word says", last);
+	return remote;
+}
+
 void cgc__verify_slab(struct cgc__verify *verify, struct cgc__verify_slab *entry)
 {
 	struct cgc__slab *slab = entry->slab;
@@ -280,12 +304,7 @@ void cgc__verify_slab(struct cgc__verify *verify, struct cgc__verify_slab *entry
 	if (slab->used <= entry->bumped && free != entry->bumped - slab->used)
 		cgc__verify_slab_is(verify, slab, "%u cells in free, but %u of %u are used: used says how many",
 		                    free, slab->used, entry->bumped);
-	uint64_t word = cgc__verify_word(&slab->remote);
-	const char *first = word != 0 ? (const char *)slab + (uint32_t)word : NULL;
-	uint32_t remote = walk_free(verify, entry, (const struct cgc__header *)(const void *)first, "remote");
-	if (remote != word >> 32)
-		cgc__verify_slab_is(verify, slab, "%u cells in remote, its word says %" PRIu64, remote,
-		                    word >> 32);
+	uint32_t remote = check_remote(verify, entry);
 	uint32_t objects = entry->bumped - free - remote - entry->outgoing;
 	verify->objects[entry->size_class] += objects;
 	if (entry->size_class == CGC__CLASS_LARGE)

@@ -107,6 +107,39 @@ static void a_cell_goes_to_its_own_slab(UNUSED void **state)
 	release(10, CELLS - 10);
 }
 
+static void *release_ten(void *from)
+{
+	release((int)(intptr_t)from, (int)(intptr_t)from + 10);
+	return NULL;
+}
+
+/* Two chains, and cells that the owner freed itself, of a slab that it does not allocate from any more. */
+static void the_owner_loses_no_free_cell_when_it_takes_those_of_others(UNUSED void **state)
+{
+	enum { OWN = 10 };
+	void *own[OWN];
+	static void *more[CELLS];
+	int count = 0;
+	for (int i = 0; i < OWN; i++)
+		own[i] = cgc_new(&cell_type);
+	make_cells(NULL);
+	struct cgc__slab *slab = cgc__slab_of(own[0]);
+	assert_ptr_equal(cgc__slab_of(objects[20]), slab);
+	in_thread(release_ten, (void *)10);
+	in_thread(release_ten, (void *)20);
+	assert_int_equal(WORD(slab->remote) >> 32, 20);
+	for (int i = 0; i < OWN; i++)
+		cgc_release(own[i]);
+	do
+		more[count++] = cgc_new(&cell_type);
+	while (cgc__slab_of(more[count - 1]) != slab);
+	assert_int_equal(WORD(slab->remote), 0);
+	assert_sound();
+	while (count > 0)
+		cgc_release(more[--count]);
+	release(0, CELLS);
+}
+
 /* Of a large object everything goes back at once. */
 static void *make_large(UNUSED void *nothing)
 {
@@ -144,6 +177,7 @@ int main(void)
 		TEST_HELD(none_are_kept_back_while_parked),
 		TEST_HELD(none_are_kept_back_at_the_end),
 		TEST_HELD(a_cell_goes_to_its_own_slab),
+		TEST_HELD(the_owner_loses_no_free_cell_when_it_takes_those_of_others),
 		TEST_HELD(a_large_object_is_not_kept_back),
 		TEST_HELD(the_kept_are_checked),
 	};

@@ -89,6 +89,7 @@ static void cells_given_back_by_others_are_remote(UNUSED void **state)
 	assert_sound();
 	WRONG(slab->remote, remote + (UINT64_C(1) << 32), "cells in remote, its word says 2");
 	WRONG_TIMES(4, slab->remote, remote + 8, "remote leads to");
+	WRONG(slab->remote, remote + (UINT64_C(8) << 16), "the last cell in remote is not");
 	WRONG_TIMES(3, slab->remote, 0, "no remote cells it says, but it is on the list");
 	WRONG(cgc__self->returned, 0, "remote cells it says, but it is not on the list");
 	WRONG(slab->returned_next, AS_WORD(slab), "twice in returned");

@@ -45,7 +45,7 @@
 /* Slabs. */
 bool is_made[SLABS], is_released[SLABS];
 byte bumped[SLABS], used[SLABS], free[SLABS] = NONE;
-byte remote_count[SLABS], remote_first[SLABS] = NONE;
+byte remote_count[SLABS], remote_first[SLABS] = NONE, remote_last[SLABS] = NONE;
 byte returned_next[SLABS] = NONE;
 byte holds[SLABS];
 #define CURRENT 1
@@ -88,6 +88,10 @@ inline send() {
 			if
 			:: remote_first[s] == first && remote_count[s] == count ->
 				remote_first[s] = out;
+				if
+				:: first == NONE -> remote_last[s] = out_last
+				:: else
+				fi;
 				remote_count[s] = count + (out == out_last -> 1 : 2);
 				state[out] = IS_FREE; state[out_last] = IS_FREE;
 				break
@@ -143,19 +147,14 @@ inline collect_remote(s) {
 	:: else ->
 		if
 		:: free[s] != NONE ->
-			last = remote_first[s];
-			do
-			:: link[last] != NONE -> last = link[last]
-			:: else -> break
-			od;
-			assert(last != free[s]);
-			link[last] = free[s]; last = NONE
+			assert(remote_last[s] != free[s] && link[remote_last[s]] == NONE);
+			link[remote_last[s]] = free[s]
 		:: else
 		fi;
 		free[s] = remote_first[s]
 	fi;
 	remote_count[s] = 0;
-	remote_first[s] = NONE
+	remote_first[s] = NONE; remote_last[s] = NONE
 }
 inline collect_returned() {
 	atomic { if :: collected == NONE -> collected = returned; returned = NONE :: else fi };
@@ -203,7 +202,7 @@ inline retire_empty(s) {
 	:: atomic { (holds[s] & (CURRENT | TOUCHED)) || (is_partial[s] && !is_partial[1 - s]) -> skip }
 	:: atomic { !(holds[s] & (CURRENT | TOUCHED)) && !(is_partial[s] && !is_partial[1 - s]) ->
 			touch(s); is_partial[s] = 0;
-			remote_first[s] = free[s]; remote_count[s] = bumped[s]; used[s] = bumped[s];
+			remote_first[s] = free[s]; remote_last[s] = free[s]; remote_count[s] = bumped[s]; used[s] = bumped[s];
 				free[s] = NONE };
 		return_slab(s)
 	fi
