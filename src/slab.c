@@ -266,6 +266,13 @@ static size_t payload_bytes(const struct cgc__slab *slab)
 	       sizeof(struct cgc__header);
 }
 
+/* So that who uses the dead sees it (poison=1). */
+void cgc__slab_fill_and_push(struct cgc__slab *slab, struct cgc__header *header)
+{
+	memset(header + 1, 0x5a, payload_bytes(slab));
+	cgc__slab_push(slab, header);
+}
+
 /* In generation 0 its cell says so already. */
 static bool is_of_generation_0(const struct cgc__header *header)
 {

@@ -26,6 +26,7 @@
 #define CGC__UNPOISON(address, bytes) ((void)0)
 #endif
 
+void cgc__slab_fill_and_push(struct cgc__slab *slab, struct cgc__header *header);
 bool cgc__slab_enter(struct cgc__context *self, struct cgc__slab *slab);
 void cgc__slab_remove(struct cgc__context *context, struct cgc__slab *slab);
 void cgc__slab_unmap(struct cgc__slab *slab);
@@ -91,13 +92,16 @@ static inline void cgc__slab_push(struct cgc__slab *slab, struct cgc__header *he
 static inline void cgc__slab_give_young(struct cgc__context *self, struct cgc__header *header)
 {
 	struct cgc__slab *slab = cgc__slab_of(header);
-	if (__builtin_expect(CGC__POISONS || cgc__heap.poison || slab->used <= slab->alone, 0)) {
+	if (__builtin_expect(CGC__POISONS || slab->used <= slab->alone, 0)) {
 		cgc__counter_add(self, CGC__DIED_BY_COUNT, 1);
 		cgc__slab_give(self, header);
 		return;
 	}
 	cgc__counter_raise(&self->died[slab->size_class], 1);
-	cgc__slab_push(slab, header);
+	if (__builtin_expect(cgc__heap.poison, 0))
+		cgc__slab_fill_and_push(slab, header);
+	else
+		cgc__slab_push(slab, header);
 }
 
 #endif

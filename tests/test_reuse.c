@@ -24,6 +24,10 @@ static void freed_memory_is_filled(UNUSED void **state)
 	memset(filled, 0x5a, sizeof(filled));
 	cgc_release(bytes);
 	assert_memory_equal(bytes, filled, sizeof(filled));
+	bytes = cgc_new(&bytes_type);
+	cgc_transfer(bytes);
+	cgc_release(bytes);
+	assert_memory_equal(bytes, filled, sizeof(filled));
 }
 
 struct text {
